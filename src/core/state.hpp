@@ -1,0 +1,151 @@
+#pragma once
+// A session's state: fold(entries), and nothing else. Only open intents are held in full; a
+// finished one leaves its key and the positions where the log holds the rest, so that state stays
+// small.
+//
+// The life of an intent:
+//
+//                    deny, expiry, halt
+//   proposed ──► held ─────────────────────► aborted (closed)
+//      │          │ approval, delay over           ▲
+//      │ allow    ▼                                │ deny
+//      └──────► in_flight ◄── retry ── unknown     │
+//                  │  │                ▲  │        proposed
+//                  │  └── no answer ───┘  │
+//                  ▼                      ▼ probe, person
+//              ok │ failed (closed)   ok │ failed (closed)
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/digest.hpp"
+#include "base/ids.hpp"
+#include "core/entry.hpp"
+
+namespace gavel {
+
+enum class Phase : std::uint8_t {
+  proposed = 0,   // between its intent entry and the entries that settle or hold it
+  held = 1,       // waits for a vote, a delay or a probe
+  committed = 2,  // decided, no attempt yet
+  in_flight = 3,  // an attempt was recorded and has no outcome
+  unknown = 4,    // an attempt may or may not have happened
+};
+std::string_view to_string(Phase);
+
+// An intent that is not finished.
+struct OpenIntent {
+  IntentId id;
+  IntentProposed proposal;
+  Timestamp proposed_at;
+  Epoch epoch;  // that proposed it
+  Phase phase = Phase::proposed;
+  std::optional<Held> hold;
+  std::vector<Vote> votes;  // valid ones, in log order
+  std::uint64_t attempts = 0;
+  Timestamp attempt_at;
+  Timestamp deadline;  // of the attempt in flight
+  bool operator==(const OpenIntent&) const = default;
+};
+
+enum class Final : std::uint8_t { ok = 0, failed = 1, aborted = 2 };
+std::string_view to_string(Final);
+
+// What stays of a key. While the intent is open, `closed` is false and the rest is in State::open.
+struct KeyRecord {
+  IntentId intent;
+  Digest digest;  // of the canonical arguments, and ...
+  std::string tool;
+  bool closed = false;
+  Final final = Final::failed;
+  Position answer;  // the outcome, or the aborting decision
+  bool delivered = false;
+  bool operator==(const KeyRecord&) const = default;
+};
+
+struct Budget {
+  std::uint64_t calls_used = 0;
+  Duration wall_clock_used{0};
+  struct Reservation {
+    std::uint64_t calls = 0;
+    Duration wall_clock{0};
+    bool operator==(const Reservation&) const = default;
+  };
+  // By (session, intent).
+  std::map<std::pair<LogId, IntentId>, Reservation> reserved;
+  bool operator==(const Budget&) const = default;
+
+  std::uint64_t calls_reserved() const;
+  Duration wall_clock_reserved() const;
+};
+
+struct Counters {
+  std::uint64_t intents = 0;
+  std::uint64_t committed = 0;
+  std::uint64_t aborted = 0;
+  std::uint64_t ok = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t unknown = 0;  // outcomes that were unknown at first
+  std::uint64_t replayed = 0;
+  std::uint64_t refused = 0;
+  std::uint64_t skipped = 0;  // entries that fold could not accept
+  bool operator==(const Counters&) const = default;
+};
+
+struct State {
+  LogId session;
+  Position tail;
+  Epoch epoch;
+  Principal driver;
+  Principal agent;
+  std::string client;
+  Timestamp opened_at;
+  Timestamp last_at;
+
+  std::map<IntentId, OpenIntent> open;
+  std::map<std::string, KeyRecord> keys;
+  // Derived keys: how often each call (digest of tool and canonical arguments) was made in this
+  // epoch.
+  std::map<Digest, std::uint64_t> occurrences;
+  std::map<std::string, Budget> budgets;
+  // Writes that succeeded, declare a probe, and were not yet seen by it (read-your-writes).
+  std::map<IntentId, IntentProposed> settling;
+  std::uint64_t fencing_token = 0;
+  std::uint64_t refused_in_epoch = 0;
+  Counters counters;
+
+  bool operator==(const State&) const = default;
+};
+
+// A control log's state.
+struct Halt {
+  HaltMode mode = HaltMode::halt;
+  Principal by;
+  std::string reason;
+  Timestamp since;
+  Position position;
+  bool operator==(const Halt&) const = default;
+};
+struct ControlState {
+  LogId log;
+  Position tail;
+  std::uint64_t barrier = 0;  // how many entries raised it; equals the log engine's count
+  std::optional<Halt> halt;
+  std::string policy_version;
+  Position policy_position;
+  std::map<std::string, Budget> budgets;
+  std::uint64_t skipped = 0;
+  bool operator==(const ControlState&) const = default;
+};
+
+// The key of State::occurrences.
+Digest call_digest(std::string_view tool, const Digest& arguments);
+
+// When this state next needs a Tick: the earliest expiry, delay or deadline; nothing where none
+// waits.
+std::optional<Timestamp> next_due(const State& state);
+
+}  // namespace gavel

@@ -1,0 +1,159 @@
+#pragma once
+// Policy: the upstream servers, the catalogue of their tools and the rules, as one value made from
+// one YAML file (policy/parse.hpp; docs/policy.md; schema/gavel.schema.json). Pure: assess says
+// what a call means, and the same call against the same policy always gets the same answer.
+//
+// The worst wins, always: of the tool's declared effect, the server's hints (they may tighten,
+// never loosen) and what the arguments do (SQL); and of all rules that match. An unlisted tool is
+// destructive.
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.hpp"
+#include "base/result.hpp"
+#include "core/decide.hpp"
+
+namespace gavel {
+
+// A read that tells whether an effect happened. In `arguments`, "${args.NAME}" stands for the
+// call's argument and "${key}" for its idempotency key: alone in a string it keeps the argument's
+// type, inside a longer one it is inserted as text.
+struct ProbeSpec {
+  std::string tool;  // Gavel's name: "pg__query"
+  json::object arguments;
+  json::value happened;  // JSON Schema over the probe's CallToolResult
+  std::optional<json::value>
+      absent;  // JSON Schema; unset: a result that is not `happened` is absent
+};
+
+struct ToolSpec {
+  std::string name;  // the server's own: "query"
+  std::optional<Effect> effect;
+  std::optional<bool> idempotent;
+  std::optional<Duration> timeout;
+  std::uint64_t attempts_max = 1;  // retries + 1; over 1 only for reads and idempotent tools
+  std::optional<ProbeSpec> probe;
+  std::string sql_argument;  // the argument that holds SQL, classed by what it does; may be empty
+  std::optional<json::value> input_schema;   // checked beside the server's own
+  std::optional<json::value> output_schema;  // checked instead of the server's own
+};
+
+struct RateSpec {
+  double per_second = 0;  // 0: unlimited
+  std::uint64_t burst = 1;
+};
+
+struct ServerSpec {
+  std::string name;  // of [a-z0-9-]: "pg"
+  // stdio
+  std::vector<std::string> command;
+  std::map<std::string, std::string>
+      environment;  // beside PATH, HOME, LANG, TZ; nothing else is passed on
+  std::map<std::string, std::string> environment_files;  // NAME: path of a file with the secret
+  std::string directory;
+  // HTTP
+  std::string url;
+  std::map<std::string, std::string> headers;
+  std::map<std::string, std::string> header_files;
+
+  std::uint64_t concurrency_max = 16;
+  std::uint64_t queue_max = 256;
+  RateSpec rate;
+  Duration timeout{60'000};
+  std::map<std::string, ToolSpec> tools;
+};
+
+struct Rule {
+  std::string name;
+  std::vector<std::string> principals;   // globs; empty: any
+  std::vector<std::string> tools;        // globs over Gavel's names; empty: any
+  std::vector<std::string> sessions;     // globs; empty: any
+  std::vector<Effect> effects;           // empty: any
+  std::optional<json::value> arguments;  // JSON Schema; matches where the arguments satisfy it
+  // Wall-clock window in minutes of the UTC day, [from, to); wraps at midnight.
+  std::optional<std::pair<int, int>> utc_minutes;
+  Verdict verdict = Verdict::deny;
+  std::string reason;
+  int line = 0;  // where it stands in the file
+};
+
+struct Defaults {
+  Verdict read = Verdict::allow;
+  Verdict write = Verdict::ask;
+  Verdict destructive = Verdict::two_step;
+  Verdict irreversible = Verdict::two_step;
+  Duration two_step_delay{30'000};
+  Duration hold_for{3'600'000};
+  Verdict of(Effect effect) const;
+};
+
+struct BudgetSpec {
+  std::string name;
+  std::string scope;               // "session", "agent", "toolset", "everything"
+  std::vector<std::string> tools;  // globs; empty: any
+  std::uint64_t calls = 0;         // 0: no limit
+  Duration wall_clock{0};
+};
+
+// What a server says of its tool: hints, which may only tighten.
+struct ToolHints {
+  std::optional<bool> read_only;
+  std::optional<bool> destructive;
+  std::optional<bool> idempotent;
+};
+
+struct Call {
+  Principal principal;
+  LogId session;
+  std::string tool;                        // Gavel's name
+  const json::value* arguments = nullptr;  // borrowed for the call of assess
+  ToolHints hints;
+  Timestamp now;
+};
+
+// Why each rule did or did not decide, for `gavel policy explain`.
+struct RuleTrace {
+  std::string rule;
+  int line = 0;
+  bool matched = false;
+  Verdict verdict = Verdict::deny;
+  std::string why;  // "tool does not match pg__*"
+};
+struct Explanation {
+  Assessment assessment;
+  std::string effect_reason;  // "SQL: DELETE without WHERE", "unlisted tool", "declared"
+  std::vector<RuleTrace> rules;
+};
+
+class Policy {
+public:
+  virtual ~Policy() = default;
+
+  // 64 hex digits: the digest of the file.
+  virtual const std::string& version() const = 0;
+  virtual const std::string& source() const = 0;
+  virtual const std::vector<ServerSpec>& servers() const = 0;
+  virtual const std::vector<Rule>& rules() const = 0;
+  virtual const Defaults& defaults() const = 0;
+  virtual const std::vector<BudgetSpec>& budgets() const = 0;
+
+  virtual Assessment assess(const Call& call) const = 0;
+  virtual Explanation explain(const Call& call) const = 0;
+  // False where every call of this tool by this principal would be denied: it is then not listed.
+  virtual bool may_ever_call(const Principal& principal, const std::string& tool) const = 0;
+  // Null where the catalogue does not list the tool. Valid while the policy lives.
+  virtual const ToolSpec* tool(const std::string& name) const = 0;
+};
+
+// Gavel's name of a server's tool, as clients and logs see it: "pg" and "query" to "pg__query".
+std::string tool_name(std::string_view server, std::string_view tool);
+// Splits at the first "__": {"pg", "query"}; the first part is empty where there is none.
+std::pair<std::string_view, std::string_view> split_tool_name(std::string_view name);
+
+}  // namespace gavel

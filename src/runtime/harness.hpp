@@ -1,0 +1,161 @@
+#pragma once
+// The harness: the one object that gateways talk to. It takes calls and commands, asks core what
+// they mean, appends, waits for durability, performs what react asks, and answers. It holds no
+// truth: every session it has in memory is a fold of its log and can be dropped at any time.
+//
+//   gateway ──call──► Harness ──decide──► Log ──durable──► react ──► Executor ──► Upstream
+//      ▲                                                                 │
+//      └──────────────── answer, once the outcome is durable ◄──────────┘
+//
+// Thread rule: one executor; every method is called on it, every callback runs on it.
+
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.hpp"
+#include "core/decide.hpp"
+#include "core/state.hpp"
+#include "log/log.hpp"
+#include "policy/policy.hpp"
+#include "runtime/upstream.hpp"
+
+namespace gavel {
+
+// Who calls: the owner of the token that the request carried.
+struct Caller {
+  Principal principal;
+  std::vector<Role> roles;
+  bool has(Role role) const;
+};
+
+struct CallRequest {
+  LogId session;
+  std::optional<Epoch>
+      epoch;  // the driver's; unset means the first, so that a woken session refuses it
+  Caller caller;
+  std::string client;     // what the agent program says it is
+  std::string tool;       // Gavel's name of it: "pg__query"
+  std::string arguments;  // JSON object text, as it came
+  std::string key;        // idempotency key that the client chose; may be empty
+  std::string call_id;    // the client's own id of the call; may be empty
+  json::object meta;      // of the request, to pass on (progressToken removed)
+  // How long the caller can wait. Then it gets a `pending` answer and the action goes on.
+  SteadyTime patience;
+  std::function<void(std::string_view params)> on_progress;  // progress of the tool, JSON text
+  std::function<void(IntentId, HoldReason)> on_held;         // once, when the call is held
+};
+
+enum class AnswerKind {
+  result,   // the tool's own result (perhaps isError)
+  pending,  // held or still running: ask again with the same call
+  refused,  // denied, halted, expired, budget, unknown outcome: `text` says which rule, why, what
+            // next
+};
+
+struct CallAnswer {
+  AnswerKind kind = AnswerKind::refused;
+  IntentId intent;                       // 0 where none was recorded
+  std::string result;                    // of kind result: JSON text of a CallToolResult
+  std::string text;                      // of pending and refused: for the model
+  ErrorCode code = ErrorCode::internal;  // of refused
+  bool replayed = false;
+};
+
+struct SessionView {
+  LogId session;
+  Position tail;
+  Epoch epoch;
+  Principal agent;
+  Principal driver;
+  std::string client;
+  Timestamp opened_at;
+  Timestamp last_at;
+  std::size_t held = 0;
+  std::size_t in_flight = 0;
+  std::size_t unknown = 0;
+  Counters counters;
+};
+
+// A held or unknown intent that waits for a person.
+struct PendingView {
+  LogId session;
+  OpenIntent intent;
+};
+
+struct HaltView {
+  std::string scope;
+  Halt halt;
+};
+
+struct ToolView {
+  std::string name;  // "pg__query"
+  std::string toolset;
+  json::object definition;  // as the server lists it, with Gavel's name
+  Effect effect = Effect::destructive;
+  Verdict verdict = Verdict::deny;  // without conditions on arguments
+  std::string rule;
+  bool listed_in_catalogue = false;
+};
+
+class Harness {
+public:
+  virtual ~Harness() = default;
+
+  // --- agents ---
+  // Errors are those that leave no decision: stale_epoch, key_reused, invalid_argument, not_found
+  // (tool), storage_failed, busy. Everything else is an answer.
+  virtual asio::awaitable<Result<CallAnswer>> call(CallRequest request) = 0;
+  // The caller has been given this intent's final answer.
+  virtual void delivered(const LogId& session, IntentId intent) = 0;
+  // Tools that this caller may ever call, of all upstreams, in a stable order.
+  virtual asio::awaitable<Result<std::vector<ToolView>>> tools(Caller caller) = 0;
+  // Any other MCP request to one upstream (resources, prompts): a read, passed through.
+  virtual asio::awaitable<UpstreamReply> pass_through(const std::string& upstream,
+                                                      UpstreamRequest request) = 0;
+  virtual std::vector<std::string> upstreams() const = 0;
+  virtual asio::awaitable<Result<json::object>> upstream_capabilities(
+      const std::string& upstream) = 0;
+  virtual UpstreamStatus upstream_status(const std::string& upstream) const = 0;
+
+  // --- people and programs ---
+  // Elects the next epoch (opening the session where it is new), settles what can be settled, and
+  // returns the epoch that the new driver must use.
+  virtual asio::awaitable<Result<Epoch>> wake(LogId session, Caller caller, std::string client,
+                                              std::string reason) = 0;
+  virtual asio::awaitable<Result<std::vector<SessionView>>> sessions(std::string prefix,
+                                                                     LogId after,
+                                                                     std::size_t limit) = 0;
+  virtual asio::awaitable<Result<SessionView>> session(LogId session) = 0;
+  // Durable entries from `from` on; control logs too.
+  virtual asio::awaitable<Result<std::vector<Entry>>> entries(LogId log, Position from,
+                                                              std::size_t limit) = 0;
+  // Returns when the log's durable tail is at or past `from`, or at the deadline (then: its tail).
+  virtual asio::awaitable<Result<Position>> wait_for(LogId log, Position from,
+                                                     SteadyTime deadline) = 0;
+  // The bytes of a payload, from the entry or the blob store.
+  virtual Result<std::string> payload(const Payload& payload) = 0;
+
+  virtual asio::awaitable<Result<std::vector<PendingView>>> pending() = 0;
+  virtual asio::awaitable<Status> vote(LogId session, CastVote vote, Caller caller) = 0;
+  virtual asio::awaitable<Status> resolve(LogId session, Resolve resolve, Caller caller) = 0;
+
+  // Scopes: "everything", "agent:NAME", "toolset:NAME", "session:NAME", "tenant:NAME".
+  virtual asio::awaitable<Status> halt(std::string scope, HaltMode mode, std::string reason,
+                                       Caller caller) = 0;
+  virtual asio::awaitable<Status> resume(std::string scope, std::string reason, Caller caller) = 0;
+  virtual std::vector<HaltView> halts() const = 0;
+
+  virtual std::shared_ptr<const Policy> policy() const = 0;
+  virtual Status health() const = 0;
+};
+
+// "agent:x" to the control log's name "control/agent/x"; invalid_argument with the list of scopes
+// otherwise.
+Result<LogId> control_log_of(const std::string& scope);
+std::string scope_of(const LogId& control_log);
+
+}  // namespace gavel

@@ -1,0 +1,90 @@
+#pragma once
+// An upstream: one MCP server that Gavel stands in front of, whatever its transport (stdio, HTTP)
+// and era. The upstream owns its connection or child process: it starts it on first use, restarts
+// it with backoff, keeps its stderr, bounds what is in flight, and kills it when the upstream is
+// destroyed.
+//
+// What matters most here is to say the truth about a call that brought no answer: whether it
+// certainly did not reach the server (not_sent), or may have (lost). Only the executor decides what
+// follows from that.
+//
+// Thread rule: all methods run on the executor that the upstream was made with.
+
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.hpp"
+#include "base/result.hpp"
+
+namespace gavel {
+
+namespace asio = boost::asio;
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+// A request to the server. `params` is JSON text and goes out as it is, but for _meta (below).
+struct UpstreamRequest {
+  std::string method;  // "tools/call"
+  std::string params;  // JSON object, without _meta
+  json::object meta;   // becomes params._meta, with the era's own keys added
+  SteadyTime deadline;
+  // Called for each notifications/progress of this request with its params (JSON text).
+  std::function<void(std::string_view params)> on_progress;
+};
+
+enum class Delivery {
+  answered,  // a JSON-RPC result or error came back
+  not_sent,  // certainly did not reach the server: queue full, no connection, spawn failed
+  lost,      // was sent, and no answer will come: deadline, crash, broken stream, garbage
+};
+
+struct UpstreamReply {
+  Delivery delivery = Delivery::not_sent;
+  std::string result;     // JSON text of the result; empty where there is none
+  std::string rpc_error;  // JSON text of a JSON-RPC error object; empty where there is none
+  Error error;            // of not_sent and lost: why, for people
+  std::chrono::milliseconds retry_after{0};  // of a busy not_sent
+};
+
+enum class UpstreamHealth { idle, starting, ready, backing_off, failed };
+std::string_view to_string(UpstreamHealth);
+
+struct UpstreamStatus {
+  UpstreamHealth health = UpstreamHealth::idle;
+  std::string era;          // "2026-07-28", "2025-11-25", ...; empty until known
+  std::string server_name;  // as the server says
+  std::string server_version;
+  std::size_t in_flight = 0;
+  std::size_t queued = 0;
+  std::uint64_t restarts = 0;
+  std::string last_error;
+  std::string stderr_tail;  // the last lines, control characters removed
+  std::int64_t pid = 0;     // of a child; 0 otherwise
+};
+
+class Upstream {
+public:
+  virtual ~Upstream() = default;
+
+  virtual const std::string& name() const = 0;
+
+  // Sends the request and waits for its reply until the deadline. If the coroutine is cancelled,
+  // the server is told (notifications/cancelled or a closed stream).
+  virtual asio::awaitable<UpstreamReply> request(UpstreamRequest request) = 0;
+
+  // The server's capabilities (JSON object) once it is ready; starts it if need be.
+  virtual asio::awaitable<Result<json::object>> capabilities(SteadyTime deadline) = 0;
+
+  virtual UpstreamStatus status() const = 0;
+
+  // Stops the connection or child in order: ask, wait, terminate, kill.
+  virtual asio::awaitable<void> close() = 0;
+};
+
+}  // namespace gavel
