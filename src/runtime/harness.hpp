@@ -121,6 +121,12 @@ public:
       const std::string& upstream) = 0;
   virtual UpstreamStatus upstream_status(const std::string& upstream) const = 0;
 
+  // A server for as long as somebody's connection lives (`gavel mcp`), beside those of the policy.
+  // Its tools are named like theirs. Errors: already_exists, invalid_argument, permission_denied.
+  virtual asio::awaitable<Status> attach(ServerSpec spec, Caller caller) = 0;
+  // Closes it. Nothing happens where no such server is attached.
+  virtual asio::awaitable<void> detach(std::string name) = 0;
+
   // --- people and programs ---
   // Elects the next epoch (opening the session where it is new), settles what can be settled, and
   // returns the epoch that the new driver must use.
