@@ -1,0 +1,114 @@
+#include "runtime/control_plane.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "core/codec.hpp"
+#include "core/fold.hpp"
+#include "core/rights.hpp"
+#include "runtime/append.hpp"
+#include "runtime/harness.hpp"
+
+namespace gavel {
+namespace {
+
+constexpr std::array<std::string_view, 4> kScopeKinds = {"agent", "toolset", "session", "tenant"};
+
+}  // namespace
+
+Result<LogId> control_log_of(const std::string& scope) {
+  if (scope == "everything") return kEverything;
+  for (const auto kind : kScopeKinds) {
+    const std::string prefix = fmt::format("{}:", kind);
+    if (scope.starts_with(prefix) && scope.size() > prefix.size()) {
+      LogId log{fmt::format("control/{}/{}", kind, scope.substr(prefix.size()))};
+      TRY(check_log_name(log));
+      return log;
+    }
+  }
+  return fail(ErrorCode::invalid_argument,
+              fmt::format("no scope \"{}\"; use everything, agent:NAME, toolset:NAME, session:NAME or "
+                          "tenant:NAME",
+                          scope));
+}
+
+std::string scope_of(const LogId& control_log) {
+  std::string name = control_log.value.substr(std::min(kControlPrefix.size(), control_log.value.size()));
+  const auto slash = name.find('/');
+  if (slash != std::string::npos) name[slash] = ':';
+  return name;
+}
+
+Status ControlPlane::load() {
+  LogId after;
+  for (;;) {
+    ASSIGN_OR_RETURN(const auto heads, log_.list(kControlPrefix, after, 256));
+    if (heads.empty()) return {};
+    for (const auto& head : heads) TRY(refresh(head.log));
+    after = heads.back().log;
+  }
+}
+
+Status ControlPlane::refresh(const LogId& log) {
+  ControlState& folded = state(log);
+  for (;;) {
+    ASSIGN_OR_RETURN(const auto stored, log_.read(log, folded.tail.next()));
+    if (stored.empty()) return {};
+    for (const auto& record : stored) {
+      ASSIGN_OR_RETURN(const auto entry, decode(record.position, record.bytes));
+      fold(folded, entry);
+    }
+  }
+}
+
+Status ControlPlane::append(ControlState& state, std::vector<Entry> entries, Random& random,
+                            OnDurable on_durable) {
+  Append append;
+  append.id = random_append_id(random);
+  AppendPart part;
+  part.log = state.log;
+  part.expected_tail = state.tail;
+  Position position = state.tail;
+  for (auto& entry : entries) {
+    position = position.next();
+    entry.position = position;
+    TRY(check_rights(entry));
+    externalize(entry, append.blobs);
+    part.raises_barrier |= raises_barrier(entry.body);
+    part.entries.push_back(encode(entry));
+  }
+  append.parts.push_back(std::move(part));
+  const auto sequenced = log_.append(std::move(append), std::move(on_durable));
+  if (!sequenced) return std::unexpected(sequenced.error());
+  for (const auto& entry : entries) fold(state, entry);
+  return {};
+}
+
+ControlState& ControlPlane::state(const LogId& log) {
+  const auto [found, inserted] = states_.try_emplace(log);
+  if (inserted) found->second.log = log;
+  return found->second;
+}
+
+ControlView ControlPlane::view_of(const LogId& session, const Principal& agent,
+                                  std::string_view toolset, const std::vector<BudgetClaim>& claims) {
+  unwritten_.clear();
+  const auto peek = [this](const LogId& log) -> const ControlState* {
+    const auto found = states_.find(log);
+    if (found != states_.end()) return &found->second;
+    unwritten_.emplace_back().log = log;
+    return &unwritten_.back();
+  };
+  ControlView view;
+  const std::array logs = {kEverything, LogId{"control/agent/" + agent.value},
+                           LogId{fmt::format("control/toolset/{}", toolset)},
+                           LogId{"control/session/" + session.value}};
+  for (const auto& log : logs) view.scopes.push_back(peek(log));
+  for (const auto& claim : claims) {
+    if (!claim.log.empty()) view.budgets.push_back(peek(claim.log));
+  }
+  return view;
+}
+
+}  // namespace gavel

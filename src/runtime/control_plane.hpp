@@ -1,0 +1,48 @@
+#pragma once
+// The control plane: the folded states of all control logs (control/everything, control/agent/..., ...). They are
+// few and small, so all of them stay in memory. A session's decision asks view_of for what covers its call.
+
+#include <deque>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/decide.hpp"
+#include "log/log.hpp"
+#include "runtime/clock.hpp"
+
+namespace gavel {
+
+inline constexpr std::string_view kControlPrefix = "control/";
+inline const LogId kEverything{"control/everything"};
+
+class ControlPlane {
+ public:
+  // `log` must outlive this.
+  explicit ControlPlane(Log& log) : log_(log) {}
+
+  // Folds every control log of the store. Errors: those of Log::read, and corrupted.
+  Status load();
+  // Folds what others appended to one log since; after a conflict or a refused guard.
+  Status refresh(const LogId& log);
+
+  // Appends to a control log, folds once it is sequenced. Errors: those of Log::append.
+  Status append(ControlState& state, std::vector<Entry> entries, Random& random,
+                OnDurable on_durable);
+
+  // The state of a control log; an empty one where nothing was written yet. Stable until this is destroyed.
+  ControlState& state(const LogId& log);
+  const std::map<LogId, ControlState>& states() const { return states_; }
+
+  // The scopes that cover a call, and the budgets that its claims name. Valid until the next call of view_of:
+  // scopes that nobody ever wrote to are not kept.
+  ControlView view_of(const LogId& session, const Principal& agent, std::string_view toolset,
+                      const std::vector<BudgetClaim>& claims);
+
+ private:
+  Log& log_;
+  std::map<LogId, ControlState> states_;
+  std::deque<ControlState> unwritten_;
+};
+
+}  // namespace gavel

@@ -1,0 +1,173 @@
+#include "runtime/executor.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/text.hpp"
+#include "runtime/answers.hpp"
+
+namespace gavel {
+namespace {
+
+constexpr std::chrono::milliseconds kRetryBase{100};
+constexpr std::chrono::milliseconds kRetryMax{5000};
+constexpr std::chrono::milliseconds kProbeTimeout{10'000};
+
+json::object call_meta(const AttemptJob& job) {
+  json::object meta = job.meta;
+  meta["com.gavel/intent"] = intent_name(job.session, job.intent);
+  meta["com.gavel/idempotencyKey"] = fmt::format("{}/{}", job.session.value, job.proposal.key);
+  meta["com.gavel/fencingToken"] = job.fencing_token;
+  return meta;
+}
+
+std::string call_params(std::string_view tool, std::string_view arguments) {
+  return fmt::format("{{\"name\":{},\"arguments\":{}}}", write_json(json::value(json::string(tool))),
+                     arguments);
+}
+
+// The first text of a CallToolResult, for reasons.
+std::string first_text(const json::value& result) {
+  const auto* content = find_array(result, "content");
+  if (content == nullptr || content->empty()) return {};
+  return for_display(string_or(content->front(), "text"), 500);
+}
+
+void judge_result(const Tool* tool, RecordOutcome& outcome, std::string text) {
+  outcome.result = Payload::of(std::move(text));
+  const auto result = parse_json(outcome.result.bytes);
+  if (!result || !result->is_object()) {
+    outcome.kind = OutcomeKind::failed;
+    outcome.reason = "the server's result is not acceptable JSON";
+    return;
+  }
+  if (bool_or(*result, "isError", false)) {
+    outcome.kind = OutcomeKind::failed;
+    outcome.reason = first_text(*result);
+    return;
+  }
+  outcome.kind = OutcomeKind::ok;
+  if (tool == nullptr || !tool->output) return;
+  // The effect happened whatever the output looks like: it stays ok, and the reason travels with it.
+  const auto* structured = find(*result, "structuredContent");
+  if (structured == nullptr) {
+    outcome.reason = "output breaks its schema: there is no structuredContent";
+  } else if (const auto valid = tool->output->validate(*structured); !valid) {
+    outcome.reason = fmt::format("output breaks its schema: {}", valid.error().message);
+  }
+}
+
+}  // namespace
+
+asio::awaitable<void> Executor::pause(std::chrono::milliseconds base, std::uint64_t attempt) {
+  const auto doubled = base * (std::int64_t{1} << std::min<std::uint64_t>(attempt, 10));
+  const auto capped = std::min<std::chrono::milliseconds>(doubled, kRetryMax);
+  // Half of it is jitter.
+  const auto jitter = std::chrono::milliseconds(
+      static_cast<std::int64_t>(random_.next() % static_cast<std::uint64_t>(capped.count() / 2 + 1)));
+  asio::steady_timer timer(executor_);
+  timer.expires_at(clock_.steady() + capped / 2 + jitter);
+  co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+}
+
+asio::awaitable<UpstreamReply> Executor::dispatch(Upstream& upstream, const AttemptJob& job) {
+  UpstreamRequest request;
+  request.method = "tools/call";
+  request.params = call_params(split_tool_name(job.proposal.tool).second, job.arguments);
+  request.meta = call_meta(job);
+  request.deadline = steady_deadline(clock_, job.deadline);
+  request.on_progress = job.on_progress;
+  co_return co_await upstream.request(std::move(request));
+}
+
+asio::awaitable<RecordOutcome> Executor::run(Upstream& upstream,
+                                             std::shared_ptr<const ToolListing> listing,
+                                             AttemptJob job) {
+  RecordOutcome outcome;
+  outcome.intent = job.intent;
+  const bool is_read = job.proposal.effect == Effect::read;
+  for (std::uint64_t tries = 1;; ++tries) {
+    if (const auto allowed = job.still_allowed(); !allowed) {
+      outcome.kind = OutcomeKind::failed;
+      outcome.reason = "not dispatched: " + allowed.error().message;
+      break;
+    }
+    UpstreamReply reply = co_await dispatch(upstream, job);
+    if (reply.delivery == Delivery::answered) {
+      if (reply.result.empty()) {
+        outcome.kind = OutcomeKind::failed;
+        outcome.reason = "the server refused the call: " + for_display(reply.rpc_error, 1000);
+      } else {
+        const Tool* tool = nullptr;
+        if (listing) {
+          const auto found = listing->find(job.proposal.tool);
+          if (found != listing->end()) tool = &found->second;
+        }
+        judge_result(tool, outcome, std::move(reply.result));
+      }
+      break;
+    }
+    const bool in_time = clock_.now() < job.deadline;
+    const bool may_repeat = reply.delivery == Delivery::not_sent || is_read;
+    if (may_repeat && reply.error.code != ErrorCode::busy && tries < job.proposal.attempts_max &&
+        in_time) {
+      co_await pause(kRetryBase, tries);
+      continue;
+    }
+    outcome.kind = reply.delivery == Delivery::lost && !is_read ? OutcomeKind::unknown
+                                                                : OutcomeKind::failed;
+    outcome.reason = reply.error.message;
+    if (reply.retry_after.count() > 0) {
+      outcome.reason += fmt::format(" (retry after {} ms)", reply.retry_after.count());
+    }
+    break;
+  }
+  outcome.now = clock_.now();
+  co_return outcome;
+}
+
+asio::awaitable<ProbeResult> Executor::probe(Upstream& upstream, ProbeJob job) {
+  ProbeResult result;
+  std::uint64_t absent_in_a_row = 0;
+  const auto arguments = parse_json(job.arguments);
+  const auto expanded = expand_probe(job.probe, arguments.value_or(json::object{}), job.proposal.key);
+  if (!expanded) {
+    result.reason = "the probe cannot be asked: " + expanded.error().message;
+    co_return result;
+  }
+  for (std::uint64_t tries = 0; tries < kProbeTries; ++tries) {
+    if (tries > 0) co_await pause(kRetryBase, tries);
+    UpstreamRequest request;
+    request.method = "tools/call";
+    request.params = call_params(split_tool_name(job.probe.tool).second, write_json(*expanded));
+    request.meta["com.gavel/probeFor"] = intent_name(job.session, job.intent);
+    request.deadline = clock_.steady() + kProbeTimeout;
+    UpstreamReply reply = co_await upstream.request(std::move(request));
+    if (reply.delivery != Delivery::answered || reply.result.empty()) {
+      result.verdict = ProbeVerdict::unclear;
+      result.reason = reply.delivery == Delivery::answered
+                          ? "the probe was refused: " + for_display(reply.rpc_error, 500)
+                          : "the probe got no answer: " + reply.error.message;
+      absent_in_a_row = 0;
+      continue;
+    }
+    const auto parsed = parse_json(reply.result);
+    result.evidence = std::move(reply.result);
+    result.verdict = parsed ? judge_probe(job.probe, *parsed) : ProbeVerdict::unclear;
+    result.reason = fmt::format("{} says {}", job.probe.tool, to_string(result.verdict));
+    if (result.verdict == ProbeVerdict::happened) break;
+    absent_in_a_row = result.verdict == ProbeVerdict::absent ? absent_in_a_row + 1 : 0;
+    if (!job.settling && absent_in_a_row >= kAbsentSightings) break;
+  }
+  if (!job.settling && result.verdict == ProbeVerdict::absent &&
+      absent_in_a_row < kAbsentSightings) {
+    result.verdict = ProbeVerdict::unclear;
+  }
+  co_return result;
+}
+
+}  // namespace gavel

@@ -1,0 +1,76 @@
+#pragma once
+// The executor: carries a committed attempt to its upstream and says what came of it. It holds no state of its own;
+// before it acts it looks once more at the epoch and the halts (I3, I6), and what it may not know it calls unknown.
+//
+//   answered ─► ok / failed        not_sent ─► failed (after bounded retries)
+//   lost ─► read: bounded retries, then failed; anything else: unknown
+
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <string>
+
+#include "core/decide.hpp"
+#include "core/react.hpp"
+#include "policy/probe.hpp"
+#include "runtime/clock.hpp"
+#include "runtime/tool_directory.hpp"
+#include "runtime/upstream.hpp"
+
+namespace gavel {
+
+// One committed attempt, by value: nothing of it refers to a session.
+struct AttemptJob {
+  LogId session;
+  IntentId intent;
+  IntentProposed proposal;
+  std::string arguments;  // JSON object text
+  std::uint64_t attempt = 1;
+  std::uint64_t fencing_token = 0;
+  Timestamp deadline;
+  json::object meta;  // of the client's request
+  std::function<void(std::string_view)> on_progress;
+  // Asked right before each dispatch: may it still go out?
+  std::function<Status()> still_allowed;
+};
+
+struct ProbeJob {
+  LogId session;
+  IntentId intent;
+  IntentProposed proposal;
+  std::string arguments;
+  ProbeSpec probe;
+  bool settling = false;  // wait until it happened; otherwise absent is an answer too
+};
+
+struct ProbeResult {
+  ProbeVerdict verdict = ProbeVerdict::unclear;
+  std::string reason;
+  std::string evidence;  // the probe's CallToolResult
+};
+
+class Executor {
+ public:
+  Executor(asio::any_io_executor executor, const Clock& clock, Random& random)
+      : executor_(executor), clock_(clock), random_(random) {}
+
+  // `tool` may be null where the upstream no longer lists it: its output is then not checked.
+  asio::awaitable<RecordOutcome> run(Upstream& upstream, std::shared_ptr<const ToolListing> listing,
+                                     AttemptJob job);
+
+  // Asks the probe until it tells, within kProbeTries and the tool's timeout.
+  asio::awaitable<ProbeResult> probe(Upstream& upstream, ProbeJob job);
+
+ private:
+  asio::awaitable<UpstreamReply> dispatch(Upstream& upstream, const AttemptJob& job);
+  asio::awaitable<void> pause(std::chrono::milliseconds base, std::uint64_t attempt);
+
+  asio::any_io_executor executor_;
+  const Clock& clock_;
+  Random& random_;
+};
+
+inline constexpr std::uint64_t kProbeTries = 8;
+// A lost call may still be running at the server: absent counts once it was seen this often in a row.
+inline constexpr std::uint64_t kAbsentSightings = 4;
+
+}  // namespace gavel

@@ -1,0 +1,201 @@
+#include "runtime/local_harness.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "core/fold.hpp"
+#include "runtime/completion.hpp"
+
+namespace gavel {
+
+bool Caller::has(Role role) const {
+  return std::find(roles.begin(), roles.end(), role) != roles.end();
+}
+
+LocalHarness::LocalHarness(LocalHarnessOptions options)
+    : executor_(options.executor),
+      log_(*options.log),
+      clock_(*options.clock),
+      random_(*options.random),
+      policy_(std::move(options.policy)),
+      make_upstream_(std::move(options.make_upstream)),
+      log_line_(std::move(options.log_line)),
+      control_(log_),
+      sessions_(executor_, log_, control_, clock_, random_,
+                Sessions::Hooks{
+                    .perform = [this](Session& session, const Action& action,
+                                      const Batch& batch) { perform(session, action, batch); },
+                    .recover = [this](Session& session) { recover(session); },
+                    .due = [this](Session& session) { handle_due(session); },
+                }),
+      directory_(clock_),
+      actor_(executor_, clock_, random_),
+      alive_(std::make_shared<bool>(true)) {}
+
+LocalHarness::~LocalHarness() { *alive_ = false; }
+
+void LocalHarness::say(const std::string& line) const {
+  if (log_line_) log_line_(line);
+}
+
+Status LocalHarness::start() {
+  TRY(control_.load());
+  TRY(record_policy());
+  for (const auto& spec : policy_->servers()) add_upstream(spec);
+  subscription_ = log_.watch(std::nullopt, [this, alive = alive_](const LogId& log, Position) {
+    asio::post(executor_, [this, alive, log] {
+      if (*alive) advanced(log);
+    });
+  });
+  // Sessions with holds, attempts or unknown outcomes ask for attention in the timer index.
+  constexpr std::size_t kOpenSessionsMax = 100'000;
+  ASSIGN_OR_RETURN(const auto open, log_.due(Timestamp{INT64_MAX}, kOpenSessionsMax));
+  for (const auto& log : open) {
+    if (log.value.starts_with(kControlPrefix)) continue;
+    if (const auto session = sessions_.get(log); !session) {
+      say(fmt::format("session {} cannot be resumed: {}", log.value, session.error().message));
+    }
+  }
+  for (const auto& [name, made] : upstreams_) {
+    spawn(
+        [](LocalHarness* self, std::shared_ptr<Upstream> server) -> asio::awaitable<void> {
+          const auto listing = co_await self->directory_.list(*server, *self->policy_);
+          if (!listing) self->say(server->name() + ": " + listing.error().message);
+        }(this, made),
+        "list tools of " + name);
+  }
+  return {};
+}
+
+asio::awaitable<void> LocalHarness::close() {
+  closing_ = true;
+  subscription_.reset();
+  auto closing = std::move(upstreams_);
+  upstreams_.clear();
+  for (auto& [name, made] : closing) co_await made->close();
+  sessions_.close();
+}
+
+void LocalHarness::spawn(asio::awaitable<void> task, std::string name) {
+  asio::co_spawn(executor_, std::move(task),
+                 [this, alive = alive_, name = std::move(name)](const std::exception_ptr& failure) {
+                   if (!failure || !*alive) return;
+                   try {
+                     std::rethrow_exception(failure);
+                   } catch (const std::exception& e) {
+                     say(fmt::format("{} failed: {}", name, e.what()));
+                   }
+                 });
+}
+
+Upstream* LocalHarness::upstream(std::string_view name) {
+  const auto found = upstreams_.find(name);
+  return found == upstreams_.end() ? nullptr : found->second.get();
+}
+
+void LocalHarness::add_upstream(const ServerSpec& spec) {
+  upstreams_[spec.name] = make_upstream_(spec, [this, alive = alive_, name = spec.name] {
+    if (*alive) directory_.forget(name);
+  });
+}
+
+asio::awaitable<Status> LocalHarness::attach(ServerSpec spec, Caller caller) {
+  if (!caller.has(Role::admin)) {
+    co_return fail(ErrorCode::permission_denied,
+                   "attaching a server runs a command: it takes the role admin");
+  }
+  if (upstreams_.contains(spec.name)) {
+    co_return fail(ErrorCode::already_exists,
+                   fmt::format("a server \"{}\" is there already; choose another with --name", spec.name));
+  }
+  // The catalogue of a server of that name applies to it; how it is started comes from whoever attaches it.
+  attached_.insert(spec.name);
+  add_upstream(spec);
+  say(fmt::format("attached server {}", spec.name));
+  co_return Status{};
+}
+
+asio::awaitable<void> LocalHarness::detach(std::string name) {
+  if (attached_.erase(name) == 0) co_return;
+  const auto found = upstreams_.find(name);
+  if (found == upstreams_.end()) co_return;
+  const std::shared_ptr<Upstream> leaving = found->second;
+  upstreams_.erase(found);
+  directory_.forget(name);
+  say(fmt::format("detached server {}", name));
+  co_await leaving->close();
+}
+
+std::vector<std::string> LocalHarness::upstreams() const {
+  std::vector<std::string> names;
+  for (const auto& [name, made] : upstreams_) names.push_back(name);
+  return names;
+}
+
+asio::awaitable<UpstreamReply> LocalHarness::pass_through(const std::string& upstream_name,
+                                                          UpstreamRequest request) {
+  const auto found = upstreams_.find(upstream_name);
+  if (found == upstreams_.end()) {
+    UpstreamReply reply;
+    reply.error = {ErrorCode::not_found, fmt::format("no server \"{}\"", upstream_name)};
+    co_return reply;
+  }
+  const std::shared_ptr<Upstream> server = found->second;
+  co_return co_await server->request(std::move(request));
+}
+
+asio::awaitable<Result<json::object>> LocalHarness::upstream_capabilities(
+    const std::string& upstream_name) {
+  const auto found = upstreams_.find(upstream_name);
+  if (found == upstreams_.end()) {
+    co_return fail(ErrorCode::not_found, fmt::format("no server \"{}\"", upstream_name));
+  }
+  const std::shared_ptr<Upstream> server = found->second;
+  co_return co_await server->capabilities(clock_.steady() + std::chrono::seconds(30));
+}
+
+UpstreamStatus LocalHarness::upstream_status(const std::string& upstream_name) const {
+  const auto found = upstreams_.find(upstream_name);
+  return found == upstreams_.end() ? UpstreamStatus{} : found->second->status();
+}
+
+asio::awaitable<Result<std::vector<ToolView>>> LocalHarness::tools(Caller caller) {
+  std::vector<ToolView> views;
+  for (const auto& name : upstreams()) {
+    const auto found = upstreams_.find(name);
+    if (found == upstreams_.end()) continue;
+    const std::shared_ptr<Upstream> server = found->second;
+    const auto listing = co_await directory_.list(*server, *policy_);
+    if (!listing) {
+      say(fmt::format("{}: {}", name, listing.error().message));
+      continue;
+    }
+    for (const auto& [tool_id, tool] : **listing) {
+      if (!policy_->may_ever_call(caller.principal, tool_id)) continue;
+      const json::value no_arguments = json::object{};
+      Call call;
+      call.principal = caller.principal;
+      call.tool = tool_id;
+      call.arguments = &no_arguments;
+      call.hints = tool.hints;
+      call.now = clock_.now();
+      const Assessment assessment = policy_->assess(call);
+      ToolView view;
+      view.name = tool_id;
+      view.toolset = name;
+      view.definition = tool.definition;
+      view.effect = assessment.effect;
+      view.verdict = assessment.verdict;
+      view.rule = assessment.rule;
+      view.listed_in_catalogue = policy_->tool(tool_id) != nullptr;
+      views.push_back(std::move(view));
+    }
+  }
+  co_return views;
+}
+
+}  // namespace gavel

@@ -1,0 +1,148 @@
+#pragma once
+// The Harness over one log engine in this process: what the daemon runs. The header runtime/harness.hpp says what each
+// method promises; the files local_harness_*.cpp hold them by topic (calls, actions, people, control).
+
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "runtime/executor.hpp"
+#include "runtime/harness.hpp"
+#include "runtime/sessions.hpp"
+#include "runtime/tool_directory.hpp"
+
+namespace gavel {
+
+// Makes the upstream of a server; `on_tools_changed` is to be called when its tools/list changed.
+using UpstreamFactory =
+    std::function<std::unique_ptr<Upstream>(const ServerSpec&, std::function<void()> on_tools_changed)>;
+using LogLine = std::function<void(std::string_view)>;
+
+struct LocalHarnessOptions {
+  asio::any_io_executor executor;
+  Log* log = nullptr;       // borrowed; outlives the harness, as do clock and random
+  const Clock* clock = nullptr;
+  Random* random = nullptr;
+  std::shared_ptr<const Policy> policy;
+  UpstreamFactory make_upstream;
+  LogLine log_line;         // for the operator's log; never secrets
+};
+
+class LocalHarness final : public Harness {
+ public:
+  explicit LocalHarness(LocalHarnessOptions options);
+  ~LocalHarness() override;
+
+  // Folds the control logs, records the policy where it is new, resumes what an earlier process left open, and begins to
+  // list the tools of every server.
+  Status start();
+  // Stops accepting calls, closes the upstreams, writes out what is deferred.
+  asio::awaitable<void> close();
+
+  asio::awaitable<Result<CallAnswer>> call(CallRequest request) override;
+  void delivered(const LogId& session, IntentId intent) override;
+  asio::awaitable<Result<std::vector<ToolView>>> tools(Caller caller) override;
+  asio::awaitable<UpstreamReply> pass_through(const std::string& upstream,
+                                              UpstreamRequest request) override;
+  std::vector<std::string> upstreams() const override;
+  asio::awaitable<Result<json::object>> upstream_capabilities(const std::string& upstream) override;
+  UpstreamStatus upstream_status(const std::string& upstream) const override;
+  asio::awaitable<Status> attach(ServerSpec spec, Caller caller) override;
+  asio::awaitable<void> detach(std::string name) override;
+
+  asio::awaitable<Result<Epoch>> wake(LogId session, Caller caller, std::string client,
+                                      std::string reason) override;
+  asio::awaitable<Result<std::vector<SessionView>>> sessions(std::string prefix, LogId after,
+                                                             std::size_t limit) override;
+  asio::awaitable<Result<SessionView>> session(LogId session) override;
+  asio::awaitable<Result<std::vector<Entry>>> entries(LogId log, Position from,
+                                                      std::size_t limit) override;
+  asio::awaitable<Result<Position>> wait_for(LogId log, Position from, SteadyTime deadline) override;
+  Result<std::string> payload(const Payload& payload) override;
+  asio::awaitable<Result<std::vector<PendingView>>> pending() override;
+  asio::awaitable<Status> vote(LogId session, CastVote vote, Caller caller) override;
+  asio::awaitable<Status> resolve(LogId session, Resolve resolve, Caller caller) override;
+  asio::awaitable<Status> halt(std::string scope, HaltMode mode, std::string reason,
+                               Caller caller) override;
+  asio::awaitable<Status> resume(std::string scope, std::string reason, Caller caller) override;
+  std::vector<HaltView> halts() const override;
+  std::shared_ptr<const Policy> policy() const override { return policy_; }
+  Status health() const override { return log_.health(); }
+
+ private:
+  // A task's own view of one durable append.
+  struct Completion;
+  struct LogWaiter;
+
+  // --- calls (local_harness_calls.cpp) ---
+  struct FoundTool {
+    std::shared_ptr<const ToolListing> listing;
+    const Tool* tool = nullptr;  // inside listing
+  };
+  asio::awaitable<Result<FoundTool>> find_tool(const std::string& name);
+  asio::awaitable<Result<CallAnswer>> propose(CallRequest request, Propose command,
+                                              Assessment assessment);
+  Result<Proposed> commit_proposal(Session& session, const CallRequest& request, Propose& command);
+  Status open_if_new(Session& session, const Principal& agent, const std::string& client,
+                     const std::string& reason);
+  asio::awaitable<CallAnswer> wait_for_answer(LogId session, IntentId intent, SteadyTime patience);
+  Result<CallAnswer> recorded_answer(const Session& session, IntentId intent, const std::string& tool,
+                                     Position answer);
+  void record_refusal(Session& session, const CallRequest& request, const Error& error);
+
+  // --- actions (local_harness_actions.cpp) ---
+  void perform(Session& session, const Action& action, const Batch& batch);
+  void recover(Session& session);
+  void handle_due(Session& session);
+  void start_attempt(Session& session, const Dispatch& dispatch);
+  void start_probe(Session& session, IntentId intent);
+  void start_retry(Session& session, IntentId intent);
+  void give_answer(Session& session, const Answer& answer, const Batch& batch);
+  asio::awaitable<void> run_attempt(AttemptJob job);
+  asio::awaitable<void> run_probe(ProbeJob job);
+  asio::awaitable<void> run_retry(LogId session, IntentId intent, std::uint64_t attempts);
+  void finished(const LogId& session, IntentId intent);
+  void spawn(asio::awaitable<void> task, std::string name);
+
+  // --- people and control (local_harness_people.cpp) ---
+  using Decide = std::function<Result<Plan>(Session&, const ControlView&)>;
+  // Decides, commits and waits until it is durable; decides anew where another append came first.
+  asio::awaitable<Status> commit_and_wait(LogId session, IntentId intent, Decide decide);
+  asio::awaitable<Status> change_halt(
+      std::string scope, std::function<Result<std::vector<Entry>>(const ControlState&)> decide);
+  asio::awaitable<Status> wait_durable(std::shared_ptr<Completion> completion);
+  ControlView view_for(const Session& session, const OpenIntent& intent);
+  Status record_policy();
+  void advanced(const LogId& log);
+
+  Upstream* upstream(std::string_view name);
+  void add_upstream(const ServerSpec& spec);
+  void say(const std::string& line) const;
+
+  asio::any_io_executor executor_;
+  Log& log_;
+  const Clock& clock_;
+  Random& random_;
+  std::shared_ptr<const Policy> policy_;
+  UpstreamFactory make_upstream_;
+  LogLine log_line_;
+
+  ControlPlane control_;
+  Sessions sessions_;
+  ToolDirectory directory_;
+  Executor actor_;
+  std::map<std::string, std::shared_ptr<Upstream>, std::less<>> upstreams_;
+  std::set<std::string> attached_;
+  std::vector<LogWaiter*> log_waiters_;
+  std::unique_ptr<Subscription> subscription_;
+  std::shared_ptr<bool> alive_;
+  bool closing_ = false;
+};
+
+// How often a decision is taken anew when other appends keep coming first.
+inline constexpr int kDecideTries = 16;
+
+}  // namespace gavel

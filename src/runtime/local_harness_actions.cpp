@@ -1,0 +1,268 @@
+// What react asks for: dispatch, answer, probe, retry, and what is due.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "runtime/answers.hpp"
+#include "runtime/local_harness.hpp"
+
+namespace gavel {
+namespace {
+
+template <typename... Fs>
+struct Overloaded : Fs... {
+  using Fs::operator()...;
+};
+
+constexpr std::chrono::milliseconds kRetryPause{200};
+constexpr std::chrono::milliseconds kRetryPauseMax{10'000};
+
+}  // namespace
+
+void LocalHarness::perform(Session& session, const Action& action, const Batch& batch) {
+  std::visit(Overloaded{
+                 [&](const Dispatch& dispatch) { start_attempt(session, dispatch); },
+                 [&](const Answer& answer) { give_answer(session, answer, batch); },
+                 [&](const Notify& notify) {
+                   const auto context = session.contexts.find(notify.intent);
+                   if (context != session.contexts.end() && context->second.on_held) {
+                     context->second.on_held(notify.intent, notify.reason);
+                   }
+                   say(fmt::format("{} waits for a person", intent_name(session.id, notify.intent)));
+                 },
+                 [&](const RunProbe& probe) { start_probe(session, probe.intent); },
+                 [&](const Retry& retry) { start_retry(session, retry.intent); },
+                 [&](const Recheck&) { handle_due(session); },
+             },
+             action);
+}
+
+void LocalHarness::give_answer(Session& session, const Answer& answer, const Batch& batch) {
+  const auto [begin, end] = session.waiters.equal_range(answer.intent);
+  if (begin == end) return;
+  const auto settled = std::find_if(batch->begin(), batch->end(), [&](const Entry& entry) {
+    return entry.position == answer.answer;
+  });
+  if (settled == batch->end()) return;
+  const auto tool_of = [&]() -> std::string {
+    const auto open = session.state.open.find(answer.intent);
+    if (open != session.state.open.end()) return open->second.proposal.tool;
+    for (const auto& [key, record] : session.state.keys) {
+      if (record.intent == answer.intent) return record.tool;
+    }
+    return "the tool";
+  };
+  std::string result;
+  if (const auto* outcome = std::get_if<Outcome>(&settled->body)) {
+    auto bytes = sessions_.payload(session, outcome->result);
+    if (bytes) result = std::move(*bytes);
+  }
+  const bool plain = std::holds_alternative<Outcome>(settled->body) && !result.empty();
+  const CallAnswer made =
+      answer_of(session.id, plain ? std::string() : tool_of(), *settled, std::move(result));
+  for (auto waiter = begin; waiter != end; ++waiter) {
+    waiter->second->answer = made;
+    waiter->second->wake->cancel();
+  }
+}
+
+void LocalHarness::start_attempt(Session& session, const Dispatch& dispatch) {
+  const auto open = session.state.open.find(dispatch.intent);
+  if (open == session.state.open.end()) return;
+  AttemptJob job;
+  job.session = session.id;
+  job.intent = dispatch.intent;
+  job.proposal = open->second.proposal;
+  job.attempt = dispatch.attempt;
+  job.fencing_token = dispatch.fencing_token;
+  job.deadline = dispatch.deadline;
+  auto arguments = sessions_.payload(session, job.proposal.arguments);
+  if (arguments) job.arguments = std::move(*arguments);
+  const auto context = session.contexts.find(dispatch.intent);
+  if (context != session.contexts.end()) {
+    job.meta = context->second.meta;
+    job.on_progress = context->second.on_progress;
+  }
+  // A call that nobody held must still belong to the current driver; one that a person released may outlive
+  // the driver that asked for it.
+  const bool was_held = open->second.hold.has_value();
+  const Epoch epoch = open->second.epoch;
+  job.still_allowed = [this, id = session.id, intent = job.intent, was_held, epoch,
+                       readable = arguments.has_value()]() -> Status {
+    const Session* now = sessions_.find(id);
+    if (now == nullptr) return fail(ErrorCode::internal, "the session is not in memory");
+    if (!readable) return fail(ErrorCode::corrupted, "its arguments cannot be read from the store");
+    if (!was_held && now->state.epoch > epoch) {
+      return fail(ErrorCode::stale_epoch, fmt::format("epoch {} was elected", now->state.epoch.value));
+    }
+    const auto still_open = now->state.open.find(intent);
+    if (still_open == now->state.open.end()) return fail(ErrorCode::conflict, "it was settled");
+    return check_halts(view_for(*now, still_open->second), still_open->second.proposal.effect);
+  };
+  ++session.running[dispatch.intent];
+  spawn(run_attempt(std::move(job)), intent_name(session.id, dispatch.intent));
+}
+
+asio::awaitable<void> LocalHarness::run_attempt(AttemptJob job) {
+  const LogId id = job.session;
+  const IntentId intent = job.intent;
+  RecordOutcome outcome;
+  outcome.intent = intent;
+  const auto server = upstreams_.find(split_tool_name(job.proposal.tool).first);
+  if (server == upstreams_.end()) {
+    outcome.kind = OutcomeKind::failed;
+    outcome.reason = fmt::format("server \"{}\" is gone", job.proposal.toolset);
+    outcome.now = clock_.now();
+  } else {
+    const std::shared_ptr<Upstream> kept = server->second;
+    auto listing = directory_.known(kept->name());
+    outcome = co_await actor_.run(*kept, std::move(listing), std::move(job));
+  }
+  auto loaded = sessions_.get(id);
+  if (!loaded) co_return;
+  Session& session = *loaded;
+  for (int tries = 0; tries < kDecideTries; ++tries) {
+    auto plan = decide(session.state, outcome);
+    if (!plan) {
+      // A person resolved it meanwhile.
+      say(fmt::format("{}: outcome not recorded: {}", intent_name(id, intent), plan.error().message));
+      break;
+    }
+    if (sessions_.commit(session, std::move(*plan), Durability::now)) break;
+  }
+  finished(id, intent);
+}
+
+void LocalHarness::finished(const LogId& id, IntentId intent) {
+  Session* session = sessions_.find(id);
+  if (session == nullptr) return;
+  const auto running = session->running.find(intent);
+  if (running != session->running.end() && --running->second == 0) session->running.erase(running);
+}
+
+void LocalHarness::start_probe(Session& session, IntentId intent) {
+  ProbeJob job;
+  job.session = session.id;
+  job.intent = intent;
+  const auto open = session.state.open.find(intent);
+  const auto settling = session.state.settling.find(intent);
+  if (open != session.state.open.end()) {
+    job.proposal = open->second.proposal;
+  } else if (settling != session.state.settling.end()) {
+    job.proposal = settling->second;
+    job.settling = true;
+  } else {
+    return;
+  }
+  const ToolSpec* spec = policy_->tool(job.proposal.tool);
+  auto arguments = sessions_.payload(session, job.proposal.arguments);
+  if (spec == nullptr || !spec->probe || !arguments) {
+    say(fmt::format("{}: the policy has no probe for {} any more", intent_name(session.id, intent),
+                    job.proposal.tool));
+    return;
+  }
+  job.probe = *spec->probe;
+  job.arguments = std::move(*arguments);
+  ++session.running[intent];
+  spawn(run_probe(std::move(job)), "probe of " + intent_name(session.id, intent));
+}
+
+asio::awaitable<void> LocalHarness::run_probe(ProbeJob job) {
+  const LogId id = job.session;
+  const IntentId intent = job.intent;
+  ProbeResult found;
+  const auto server = upstreams_.find(split_tool_name(job.probe.tool).first);
+  if (server == upstreams_.end()) {
+    found.reason = fmt::format("the probe's server of {} is gone", job.probe.tool);
+  } else {
+    const std::shared_ptr<Upstream> kept = server->second;
+    found = co_await actor_.probe(*kept, std::move(job));
+  }
+  auto loaded = sessions_.get(id);
+  if (!loaded) co_return;
+  Session& session = *loaded;
+  RecordProbe record;
+  record.intent = intent;
+  record.verdict = found.verdict;
+  record.reason = found.reason;
+  record.evidence = Payload::of(std::move(found.evidence));
+  for (int tries = 0; tries < kDecideTries; ++tries) {
+    record.now = clock_.now();
+    auto plan = decide(session.state, record);
+    if (!plan || sessions_.commit(session, std::move(*plan), Durability::now)) break;
+  }
+  finished(id, intent);
+}
+
+void LocalHarness::start_retry(Session& session, IntentId intent) {
+  const auto open = session.state.open.find(intent);
+  if (open == session.state.open.end()) return;
+  ++session.running[intent];
+  spawn(run_retry(session.id, intent, open->second.attempts),
+        "retry of " + intent_name(session.id, intent));
+}
+
+asio::awaitable<void> LocalHarness::run_retry(LogId id, IntentId intent, std::uint64_t attempts) {
+  const auto doubled = kRetryPause * (std::int64_t{1} << std::min<std::uint64_t>(attempts, 10));
+  asio::steady_timer pause(executor_, clock_.steady() + std::min(doubled, kRetryPauseMax));
+  co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
+  auto loaded = sessions_.get(id);
+  if (loaded) {
+    Session& session = *loaded;
+    for (int tries = 0; tries < kDecideTries; ++tries) {
+      const auto open = session.state.open.find(intent);
+      if (open == session.state.open.end()) break;
+      auto plan = decide_retry(session.state, view_for(session, open->second), intent, clock_.now());
+      if (!plan) {
+        say(fmt::format("{} is not tried again: {}", intent_name(id, intent), plan.error().message));
+        break;
+      }
+      if (sessions_.commit(session, std::move(*plan), Durability::now)) break;
+    }
+  }
+  finished(id, intent);
+}
+
+void LocalHarness::handle_due(Session& session) {
+  const Timestamp now = clock_.now();
+  for (const auto intent : due_intents(session.state, now)) {
+    for (int tries = 0; tries < kDecideTries; ++tries) {
+      const auto open = session.state.open.find(intent);
+      if (open == session.state.open.end()) break;
+      auto plan = decide_due(session.state, view_for(session, open->second), intent, now);
+      if (!plan) {
+        say(fmt::format("{} is due but stays held: {}", intent_name(session.id, intent),
+                        plan.error().message));
+        break;
+      }
+      if (sessions_.commit(session, std::move(*plan), Durability::now)) break;
+    }
+  }
+}
+
+void LocalHarness::recover(Session& session) {
+  std::vector<IntentId> lost;
+  std::vector<IntentId> unknown;
+  for (const auto& [id, open] : session.state.open) {
+    if (open.phase == Phase::in_flight || open.phase == Phase::committed) lost.push_back(id);
+    if (open.phase == Phase::unknown) unknown.push_back(id);
+  }
+  for (const auto id : lost) {
+    auto plan = decide_lost(session.state, id, clock_.now());
+    if (plan) (void)sessions_.commit(session, std::move(*plan), Durability::now);
+  }
+  for (const auto id : unknown) {
+    const OpenIntent& open = session.state.open.at(id);
+    if (open.proposal.idempotent && open.attempts < open.proposal.attempts_max) {
+      start_retry(session, id);
+    } else if (open.proposal.has_probe) {
+      start_probe(session, id);
+    }
+  }
+  for (const auto& [id, proposal] : session.state.settling) start_probe(session, id);
+  if (!session.state.open.empty()) handle_due(session);
+}
+
+}  // namespace gavel

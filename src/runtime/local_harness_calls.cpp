@@ -1,0 +1,269 @@
+// An agent's call, from arguments to answer.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/text.hpp"
+#include "core/codec.hpp"
+#include "runtime/answers.hpp"
+#include "runtime/completion.hpp"
+#include "runtime/local_harness.hpp"
+
+namespace gavel {
+namespace {
+
+// Takes the waiter and the call's callbacks back, however the waiting coroutine ends.
+class WaiterGuard {
+ public:
+  WaiterGuard(Sessions& sessions, LogId session, IntentId intent, Waiter& waiter)
+      : sessions_(sessions), session_(std::move(session)), intent_(intent), waiter_(waiter) {
+    if (Session* hot = sessions_.find(session_)) hot->waiters.emplace(intent_, &waiter_);
+  }
+  ~WaiterGuard() {
+    Session* hot = sessions_.find(session_);
+    if (hot == nullptr) return;
+    const auto [begin, end] = hot->waiters.equal_range(intent_);
+    const auto mine = std::find_if(begin, end, [&](const auto& w) { return w.second == &waiter_; });
+    if (mine != end) hot->waiters.erase(mine);
+    hot->contexts.erase(intent_);
+  }
+  WaiterGuard(const WaiterGuard&) = delete;
+  WaiterGuard& operator=(const WaiterGuard&) = delete;
+
+ private:
+  Sessions& sessions_;
+  LogId session_;
+  IntentId intent_;
+  Waiter& waiter_;
+};
+
+}  // namespace
+
+asio::awaitable<Result<LocalHarness::FoundTool>> LocalHarness::find_tool(const std::string& name) {
+  const auto server_name = split_tool_name(name).first;
+  const auto server = upstreams_.find(server_name);
+  if (server == upstreams_.end()) {
+    co_return fail(ErrorCode::not_found,
+                   fmt::format("no tool \"{}\": no server \"{}\"", name, server_name));
+  }
+  auto listing = directory_.known(server->first);
+  if (!listing) {
+    const std::shared_ptr<Upstream> kept = server->second;
+    auto listed = co_await directory_.list(*kept, *policy_);
+    if (!listed) co_return std::unexpected(listed.error());
+    listing = *listed;
+  }
+  const auto found = listing->find(name);
+  if (found == listing->end()) {
+    std::vector<std::string_view> names;
+    for (const auto& [known, tool] : *listing) names.push_back(known);
+    const auto near = nearest(name, names);
+    co_return fail(ErrorCode::not_found,
+                   near.empty() ? fmt::format("no tool \"{}\"; list the tools first", name)
+                                : fmt::format("no tool \"{}\"; did you mean \"{}\"?", name, near));
+  }
+  co_return FoundTool{listing, &found->second};
+}
+
+asio::awaitable<Result<CallAnswer>> LocalHarness::call(CallRequest request) {
+  if (closing_) co_return fail(ErrorCode::unavailable, "gavel is stopping; call again when it is up");
+  if (!request.caller.has(Role::driver)) {
+    co_return fail(ErrorCode::permission_denied,
+                   fmt::format("{} may not call tools: it takes the role driver",
+                               request.caller.principal.value));
+  }
+  if (const auto healthy = log_.health(); !healthy) co_return std::unexpected(healthy.error());
+  const auto found = co_await find_tool(request.tool);
+  if (!found) co_return std::unexpected(found.error());
+  const Tool& tool = *found->tool;
+
+  const auto arguments = parse_json(request.arguments);
+  if (!arguments) co_return std::unexpected(arguments.error());
+  if (!arguments->is_object()) {
+    co_return fail(ErrorCode::invalid_argument, "arguments must be a JSON object");
+  }
+  if (tool.input) {
+    if (const auto valid = tool.input->validate(*arguments); !valid) {
+      co_return refusal(ErrorCode::invalid_argument,
+                        fmt::format("{} was not called: its arguments are wrong: {}", request.tool,
+                                    valid.error().message));
+    }
+  }
+  if (const ToolSpec* spec = policy_->tool(request.tool); spec != nullptr && spec->input_schema) {
+    const auto schema = JsonSchema::compile(*spec->input_schema);
+    const auto valid = schema ? schema->validate(*arguments) : std::unexpected(schema.error());
+    if (!valid) {
+      co_return refusal(ErrorCode::invalid_argument,
+                        fmt::format("{} was not called: its arguments break the catalogue's schema: {}",
+                                    request.tool, valid.error().message));
+    }
+  }
+
+  Call assessed;
+  assessed.principal = request.caller.principal;
+  assessed.session = request.session;
+  assessed.tool = request.tool;
+  assessed.arguments = &*arguments;
+  assessed.hints = tool.hints;
+  assessed.now = clock_.now();
+  Assessment assessment = policy_->assess(assessed);
+
+  Propose command;
+  command.requester = request.caller.principal;
+  command.epoch = request.epoch.value_or(Epoch{1});
+  command.tool = request.tool;
+  command.toolset = tool.upstream;
+  command.arguments = Payload::of(request.arguments);
+  command.digest = canonical_digest(*arguments);
+  command.call_id = request.call_id;
+  if (!request.key.empty()) {
+    command.key = request.key;
+    command.key_source = KeySource::client;
+  } else if (!request.call_id.empty()) {
+    command.key = "call:" + request.call_id;
+    command.key_source = KeySource::call_id;
+  }
+  co_return co_await propose(std::move(request), std::move(command), std::move(assessment));
+}
+
+Status LocalHarness::open_if_new(Session& session, const Principal& agent, const std::string& client,
+                                 const std::string& reason) {
+  if (session.state.tail.value > 0) return {};
+  const Timestamp now = clock_.now();
+  ASSIGN_OR_RETURN(auto opening, decide(session.state, Open{session.id, agent, client, now}));
+  TRY(sessions_.commit(session, std::move(opening), Durability::now));
+  ASSIGN_OR_RETURN(auto election, decide(session.state, Elect{agent, reason, now}));
+  return sessions_.commit(session, std::move(election), Durability::now);
+}
+
+void LocalHarness::record_refusal(Session& session, const CallRequest& request, const Error& error) {
+  Refusal attempt;
+  attempt.who = request.caller.principal;
+  attempt.claimed_epoch = request.epoch.value_or(Epoch{1});
+  attempt.what = "propose " + request.tool;
+  attempt.error = error;
+  attempt.now = clock_.now();
+  (void)sessions_.commit(session, refuse(session.state, attempt), Durability::now);
+}
+
+Result<Proposed> LocalHarness::commit_proposal(Session& session, const CallRequest& request,
+                                               Propose& command) {
+  for (int tries = 0;; ++tries) {
+    command.now = clock_.now();
+    const ControlView view = control_.view_of(session.id, command.requester, command.toolset,
+                                              command.assessment.budgets);
+    auto proposed = decide(session.state, view, command);
+    if (!proposed) {
+      if (proposed.error().code == ErrorCode::stale_epoch) {
+        record_refusal(session, request, proposed.error());
+      }
+      return std::unexpected(proposed.error());
+    }
+    const bool is_read = command.assessment.effect == Effect::read;
+    const bool deferrable = (proposed->disposition == Disposition::dispatch && is_read) ||
+                            proposed->disposition == Disposition::replay ||
+                            proposed->disposition == Disposition::attach;
+    if (proposed->disposition != Disposition::replay && proposed->disposition != Disposition::attach) {
+      CallContext context;
+      context.meta = request.meta;
+      context.on_progress = request.on_progress;
+      context.on_held = request.on_held;
+      session.contexts[proposed->intent] = std::move(context);
+    }
+    const auto committed =
+        sessions_.commit(session, std::move(proposed->plan),
+                         deferrable && proposed->plan.control.empty() ? Durability::deferred
+                                                                      : Durability::now);
+    if (committed) return proposed;
+    session.contexts.erase(proposed->intent);
+    const bool again = committed.error().code == ErrorCode::conflict ||
+                       committed.error().code == ErrorCode::halted;
+    if (!again || tries + 1 == kDecideTries) return std::unexpected(committed.error());
+  }
+}
+
+asio::awaitable<Result<CallAnswer>> LocalHarness::propose(CallRequest request, Propose command,
+                                                          Assessment assessment) {
+  command.assessment = std::move(assessment);
+  auto loaded = sessions_.get(request.session);
+  if (!loaded) co_return std::unexpected(loaded.error());
+  Session& session = *loaded;
+  if (const auto opened = open_if_new(session, command.requester, request.client, "first call");
+      !opened) {
+    co_return std::unexpected(opened.error());
+  }
+  const auto proposed = commit_proposal(session, request, command);
+  if (!proposed) co_return std::unexpected(proposed.error());
+
+  const bool was_closed = proposed->disposition == Disposition::replay;
+  if (was_closed) {
+    for (const auto& [key, record] : session.state.keys) {
+      if (record.intent != proposed->intent) continue;
+      auto answer = recorded_answer(session, record.intent, record.tool, record.answer);
+      if (answer) answer->replayed = true;
+      co_return answer;
+    }
+    co_return fail(ErrorCode::internal, "a replayed intent has no key");
+  }
+  const auto open = session.state.open.find(proposed->intent);
+  if (open != session.state.open.end() && open->second.phase == Phase::held && request.on_held) {
+    // A new hold is told once it is durable, by its Notify; an old one at once.
+    if (proposed->disposition == Disposition::attach) {
+      request.on_held(proposed->intent, open->second.hold ? open->second.hold->reason : HoldReason::ask);
+    }
+  }
+  if (open != session.state.open.end() && open->second.phase == Phase::unknown &&
+      !session.running.contains(proposed->intent)) {
+    // Nobody is finding out: say so now instead of at the end of the caller's patience.
+    Entry unknown;
+    Outcome outcome;
+    outcome.intent = proposed->intent;
+    outcome.reason = "its outcome was lost earlier, and no probe could tell";
+    unknown.body = outcome;
+    co_return answer_of(session.id, command.tool, unknown, {});
+  }
+  co_return co_await wait_for_answer(request.session, proposed->intent, request.patience);
+}
+
+asio::awaitable<CallAnswer> LocalHarness::wait_for_answer(LogId id, IntentId intent,
+                                                          SteadyTime patience) {
+  asio::steady_timer wake(executor_, patience);
+  Waiter waiter;
+  waiter.wake = &wake;
+  const WaiterGuard guard(sessions_, id, intent, waiter);
+  co_await wake.async_wait(asio::as_tuple(asio::use_awaitable));
+  if (waiter.answer) co_return std::move(*waiter.answer);
+  const Session* session = sessions_.find(id);
+  if (session != nullptr) {
+    const auto open = session->state.open.find(intent);
+    if (open != session->state.open.end()) co_return pending_answer(id, open->second);
+  }
+  co_return refusal(ErrorCode::cancelled, fmt::format("{} is not waited for any more",
+                                                      intent_name(id, intent)));
+}
+
+Result<CallAnswer> LocalHarness::recorded_answer(const Session& session, IntentId intent,
+                                                 const std::string& tool, Position answer) {
+  ASSIGN_OR_RETURN(const auto stored, log_.read(session.id, answer, ReadLimits{.entries = 1}));
+  if (stored.empty()) {
+    // Deferred: it is not in the log yet, so neither is it told.
+    return pending_answer(session.id, OpenIntent{.id = intent});
+  }
+  ASSIGN_OR_RETURN(const auto entry, decode(stored[0].position, stored[0].bytes));
+  std::string result;
+  if (const auto* outcome = std::get_if<Outcome>(&entry.body)) {
+    ASSIGN_OR_RETURN(result, sessions_.payload(session, outcome->result));
+  }
+  return answer_of(session.id, tool, entry, std::move(result));
+}
+
+void LocalHarness::delivered(const LogId& id, IntentId intent) {
+  Session* session = sessions_.find(id);
+  if (session == nullptr || intent.value == 0) return;
+  Plan plan = mark_delivered(session->state, intent, clock_.now());
+  if (!plan.entries.empty()) (void)sessions_.commit(*session, std::move(plan), Durability::deferred);
+}
+
+}  // namespace gavel

@@ -1,0 +1,54 @@
+#pragma once
+// The tool directory: what each upstream's tools/list says, fetched on first use, kept until the server says that it
+// changed. A tool's schemas are compiled once, here; what its server claims of it are hints (policy decides).
+//
+// Thread rule: one executor.
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "policy/json_schema.hpp"
+#include "policy/policy.hpp"
+#include "runtime/clock.hpp"
+#include "runtime/upstream.hpp"
+
+namespace gavel {
+
+struct Tool {
+  std::string name;           // Gavel's: "pg__query"
+  std::string upstream_name;  // the server's own: "query"
+  std::string upstream;
+  json::object definition;    // as listed, but with Gavel's name
+  ToolHints hints;
+  std::optional<JsonSchema> input;
+  std::optional<JsonSchema> output;
+  std::string schema_problem;  // why a schema is not checked; empty where all is well
+};
+// By Gavel's name.
+using ToolListing = std::map<std::string, Tool>;
+
+class ToolDirectory {
+ public:
+  explicit ToolDirectory(const Clock& clock) : clock_(clock) {}
+
+  // The listing of one upstream; asks the server where none is known. The pointer keeps its listing alive.
+  // Errors: unavailable (with the server's reason), timeout, too_large.
+  asio::awaitable<Result<std::shared_ptr<const ToolListing>>> list(Upstream& upstream,
+                                                                   const Policy& policy);
+  // The listing if it is known; null otherwise. Never asks.
+  std::shared_ptr<const ToolListing> known(const std::string& upstream) const;
+  void forget(const std::string& upstream) { listings_.erase(upstream); }
+
+ private:
+  const Clock& clock_;
+  std::map<std::string, std::shared_ptr<const ToolListing>> listings_;
+};
+
+inline constexpr std::size_t kToolPagesMax = 64;
+inline constexpr std::size_t kToolsPerUpstreamMax = 4096;
+
+}  // namespace gavel
