@@ -11,7 +11,9 @@ Timestamp MachineClock::now() const {
   return {std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count()};
 }
 
-SteadyTime MachineClock::steady() const { return std::chrono::steady_clock::now(); }
+SteadyTime MachineClock::steady() const {
+  return std::chrono::steady_clock::now();
+}
 
 std::uint64_t MachineRandom::next() {
   if (used_ == block_.size()) {

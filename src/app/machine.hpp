@@ -1,5 +1,6 @@
 #pragma once
-// The machine's own clock and randomness, behind the runtime's ports. The only place that reads them.
+// The machine's own clock and randomness, behind the runtime's ports. The only place that reads
+// them.
 
 #include <array>
 
@@ -8,17 +9,17 @@
 namespace gavel {
 
 class MachineClock final : public Clock {
- public:
+public:
   Timestamp now() const override;
   SteadyTime steady() const override;
 };
 
 // From the system's cryptographic source, in blocks.
 class MachineRandom final : public Random {
- public:
+public:
   std::uint64_t next() override;
 
- private:
+private:
   std::array<std::uint64_t, 64> block_{};
   std::size_t used_ = block_.size();
 };

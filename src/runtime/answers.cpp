@@ -8,8 +8,8 @@ namespace gavel {
 namespace {
 
 std::string text_result(const std::string& text) {
-  return write_json(json::object{
-      {"content", json::array{json::object{{"type", "text"}, {"text", text}}}}});
+  return write_json(
+      json::object{{"content", json::array{json::object{{"type", "text"}, {"text", text}}}}});
 }
 
 // The text of a probe's CallToolResult, or nothing.
@@ -28,8 +28,10 @@ CallAnswer of_outcome(const std::string& name, const std::string& tool, const Ou
   if (outcome.kind == OutcomeKind::unknown) {
     answer.code = ErrorCode::timeout;
     answer.text = fmt::format(
-        "It is unknown whether {} happened ({}): {}. Gavel will not repeat it, and neither should you by another "
-        "way. A person resolves it with: gavel resolve {} ok|failed. Call the same tool again with the same "
+        "It is unknown whether {} happened ({}): {}. Gavel will not repeat it, and neither should "
+        "you by another "
+        "way. A person resolves it with: gavel resolve {} ok|failed. Call the same tool again with "
+        "the same "
         "arguments to learn the outcome.",
         tool, name, outcome.reason, name);
     return answer;
@@ -41,17 +43,19 @@ CallAnswer of_outcome(const std::string& name, const std::string& tool, const Ou
       return answer;
     }
     answer.code = ErrorCode::unavailable;
-    answer.text = outcome.source == OutcomeSource::call
-                      ? fmt::format("{} failed ({}): {}", tool, name, outcome.reason)
-                      : fmt::format("{} did not happen ({}, found by {}): {}. It may be called again.",
-                                    tool, name, to_string(outcome.source), outcome.reason);
+    answer.text =
+        outcome.source == OutcomeSource::call
+            ? fmt::format("{} failed ({}): {}", tool, name, outcome.reason)
+            : fmt::format("{} did not happen ({}, found by {}): {}. It may be called again.", tool,
+                          name, to_string(outcome.source), outcome.reason);
     return answer;
   }
   if (outcome.source == OutcomeSource::call) {
     if (!outcome.reason.empty()) {
       answer.code = ErrorCode::invalid_argument;
       answer.text = fmt::format(
-          "{} acted ({}), but its output was stopped: {}. Do not repeat the call; the whole output is in the log: "
+          "{} acted ({}), but its output was stopped: {}. Do not repeat the call; the whole output "
+          "is in the log: "
           "gavel show {}",
           tool, name, outcome.reason, name);
       return answer;
@@ -62,8 +66,8 @@ CallAnswer of_outcome(const std::string& name, const std::string& tool, const Ou
   }
   answer.kind = AnswerKind::result;
   answer.result = text_result(fmt::format(
-      "{} happened once ({}). Its own answer was lost; that it happened was found by {}: {}\n{}", tool,
-      name, to_string(outcome.source), outcome.reason, evidence_text(result)));
+      "{} happened once ({}). Its own answer was lost; that it happened was found by {}: {}\n{}",
+      tool, name, to_string(outcome.source), outcome.reason, evidence_text(result)));
   return answer;
 }
 
@@ -83,9 +87,9 @@ CallAnswer answer_of(const LogId& session, const std::string& tool, const Entry&
   CallAnswer answer;
   answer.intent = decision->intent;
   answer.code = error_code_from(decision->code);
-  answer.text = fmt::format("Gavel refused {} ({}){}: {}", tool, intent_name(session, decision->intent),
-                            decision->rule.empty() ? "" : fmt::format(", rule \"{}\"", decision->rule),
-                            decision->reason);
+  answer.text = fmt::format(
+      "Gavel refused {} ({}){}: {}", tool, intent_name(session, decision->intent),
+      decision->rule.empty() ? "" : fmt::format(", rule \"{}\"", decision->rule), decision->reason);
   return answer;
 }
 
@@ -101,12 +105,15 @@ CallAnswer pending_answer(const LogId& session, const OpenIntent& intent) {
             ? "for a delay and a confirmation by somebody else (a two-step operation)"
             : "for approval";
     answer.text = fmt::format(
-        "{} is held {}, as {}. Nothing has been done yet. Call the same tool again with the same arguments to "
-        "collect the outcome; it will not act twice. A person decides with: gavel approve {} | gavel deny {}",
+        "{} is held {}, as {}. Nothing has been done yet. Call the same tool again with the same "
+        "arguments to "
+        "collect the outcome; it will not act twice. A person decides with: gavel approve {} | "
+        "gavel deny {}",
         intent.proposal.tool, why, name, name, name);
   } else {
     answer.text = fmt::format(
-        "{} is still running, as {}. Call the same tool again with the same arguments to collect the outcome; it "
+        "{} is still running, as {}. Call the same tool again with the same arguments to collect "
+        "the outcome; it "
         "will not act twice.",
         intent.proposal.tool, name);
   }

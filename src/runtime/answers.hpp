@@ -1,6 +1,6 @@
 #pragma once
-// Answers: what the caller of an action is told, made from the entry that settled it. The texts are for a model: what
-// happened, why, and what it may do next.
+// Answers: what the caller of an action is told, made from the entry that settled it. The texts are
+// for a model: what happened, why, and what it may do next.
 
 #include <string>
 

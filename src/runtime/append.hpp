@@ -1,5 +1,6 @@
 #pragma once
-// What every append of the runtime needs: an id of its own, and large payloads moved to the blob store.
+// What every append of the runtime needs: an id of its own, and large payloads moved to the blob
+// store.
 
 #include <vector>
 

@@ -1,6 +1,6 @@
 #pragma once
-// The clock and the source of randomness, as ports: the daemon passes the machine's, a simulated world its own.
-// Beside timers, nothing else in the runtime reads either.
+// The clock and the source of randomness, as ports: the daemon passes the machine's, a simulated
+// world its own. Beside timers, nothing else in the runtime reads either.
 
 #include <cstdint>
 #include <string>
@@ -11,7 +11,7 @@
 namespace gavel {
 
 class Clock {
- public:
+public:
   virtual ~Clock() = default;
   // Wall-clock time, for what entries carry.
   virtual Timestamp now() const = 0;
@@ -20,7 +20,7 @@ class Clock {
 };
 
 class Random {
- public:
+public:
   virtual ~Random() = default;
   virtual std::uint64_t next() = 0;
 };

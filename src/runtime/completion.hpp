@@ -1,5 +1,6 @@
 #pragma once
-// The private helpers by which coroutines of LocalHarness wait: for one append to be durable, for a log to grow.
+// The private helpers by which coroutines of LocalHarness wait: for one append to be durable, for a
+// log to grow.
 
 #include <boost/asio/steady_timer.hpp>
 #include <optional>

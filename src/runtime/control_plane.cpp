@@ -27,14 +27,16 @@ Result<LogId> control_log_of(const std::string& scope) {
       return log;
     }
   }
-  return fail(ErrorCode::invalid_argument,
-              fmt::format("no scope \"{}\"; use everything, agent:NAME, toolset:NAME, session:NAME or "
-                          "tenant:NAME",
-                          scope));
+  return fail(
+      ErrorCode::invalid_argument,
+      fmt::format("no scope \"{}\"; use everything, agent:NAME, toolset:NAME, session:NAME or "
+                  "tenant:NAME",
+                  scope));
 }
 
 std::string scope_of(const LogId& control_log) {
-  std::string name = control_log.value.substr(std::min(kControlPrefix.size(), control_log.value.size()));
+  std::string name =
+      control_log.value.substr(std::min(kControlPrefix.size(), control_log.value.size()));
   const auto slash = name.find('/');
   if (slash != std::string::npos) name[slash] = ':';
   return name;
@@ -92,7 +94,8 @@ ControlState& ControlPlane::state(const LogId& log) {
 }
 
 ControlView ControlPlane::view_of(const LogId& session, const Principal& agent,
-                                  std::string_view toolset, const std::vector<BudgetClaim>& claims) {
+                                  std::string_view toolset,
+                                  const std::vector<BudgetClaim>& claims) {
   unwritten_.clear();
   const auto peek = [this](const LogId& log) -> const ControlState* {
     const auto found = states_.find(log);

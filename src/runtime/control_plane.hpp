@@ -1,6 +1,7 @@
 #pragma once
-// The control plane: the folded states of all control logs (control/everything, control/agent/..., ...). They are
-// few and small, so all of them stay in memory. A session's decision asks view_of for what covers its call.
+// The control plane: the folded states of all control logs (control/everything, control/agent/...,
+// ...). They are few and small, so all of them stay in memory. A session's decision asks view_of
+// for what covers its call.
 
 #include <deque>
 #include <map>
@@ -17,7 +18,7 @@ inline constexpr std::string_view kControlPrefix = "control/";
 inline const LogId kEverything{"control/everything"};
 
 class ControlPlane {
- public:
+public:
   // `log` must outlive this.
   explicit ControlPlane(Log& log) : log_(log) {}
 
@@ -30,16 +31,17 @@ class ControlPlane {
   Status append(ControlState& state, std::vector<Entry> entries, Random& random,
                 OnDurable on_durable);
 
-  // The state of a control log; an empty one where nothing was written yet. Stable until this is destroyed.
+  // The state of a control log; an empty one where nothing was written yet. Stable until this is
+  // destroyed.
   ControlState& state(const LogId& log);
   const std::map<LogId, ControlState>& states() const { return states_; }
 
-  // The scopes that cover a call, and the budgets that its claims name. Valid until the next call of view_of:
-  // scopes that nobody ever wrote to are not kept.
+  // The scopes that cover a call, and the budgets that its claims name. Valid until the next call
+  // of view_of: scopes that nobody ever wrote to are not kept.
   ControlView view_of(const LogId& session, const Principal& agent, std::string_view toolset,
                       const std::vector<BudgetClaim>& claims);
 
- private:
+private:
   Log& log_;
   std::map<LogId, ControlState> states_;
   std::deque<ControlState> unwritten_;

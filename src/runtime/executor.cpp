@@ -26,8 +26,8 @@ json::object call_meta(const AttemptJob& job) {
 }
 
 std::string call_params(std::string_view tool, std::string_view arguments) {
-  return fmt::format("{{\"name\":{},\"arguments\":{}}}", write_json(json::value(json::string(tool))),
-                     arguments);
+  return fmt::format("{{\"name\":{},\"arguments\":{}}}",
+                     write_json(json::value(json::string(tool))), arguments);
 }
 
 // The first text of a CallToolResult, for reasons.
@@ -52,7 +52,8 @@ void judge_result(const Tool* tool, RecordOutcome& outcome, std::string text) {
   }
   outcome.kind = OutcomeKind::ok;
   if (tool == nullptr || !tool->output) return;
-  // The effect happened whatever the output looks like: it stays ok, and the reason travels with it.
+  // The effect happened whatever the output looks like: it stays ok, and the reason travels with
+  // it.
   const auto* structured = find(*result, "structuredContent");
   if (structured == nullptr) {
     outcome.reason = "output breaks its schema: there is no structuredContent";
@@ -67,8 +68,8 @@ asio::awaitable<void> Executor::pause(std::chrono::milliseconds base, std::uint6
   const auto doubled = base * (std::int64_t{1} << std::min<std::uint64_t>(attempt, 10));
   const auto capped = std::min<std::chrono::milliseconds>(doubled, kRetryMax);
   // Half of it is jitter.
-  const auto jitter = std::chrono::milliseconds(
-      static_cast<std::int64_t>(random_.next() % static_cast<std::uint64_t>(capped.count() / 2 + 1)));
+  const auto jitter = std::chrono::milliseconds(static_cast<std::int64_t>(
+      random_.next() % static_cast<std::uint64_t>(capped.count() / 2 + 1)));
   asio::steady_timer timer(executor_);
   timer.expires_at(clock_.steady() + capped / 2 + jitter);
   co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
@@ -118,8 +119,8 @@ asio::awaitable<RecordOutcome> Executor::run(Upstream& upstream,
       co_await pause(kRetryBase, tries);
       continue;
     }
-    outcome.kind = reply.delivery == Delivery::lost && !is_read ? OutcomeKind::unknown
-                                                                : OutcomeKind::failed;
+    outcome.kind =
+        reply.delivery == Delivery::lost && !is_read ? OutcomeKind::unknown : OutcomeKind::failed;
     outcome.reason = reply.error.message;
     if (reply.retry_after.count() > 0) {
       outcome.reason += fmt::format(" (retry after {} ms)", reply.retry_after.count());
@@ -134,7 +135,8 @@ asio::awaitable<ProbeResult> Executor::probe(Upstream& upstream, ProbeJob job) {
   ProbeResult result;
   std::uint64_t absent_in_a_row = 0;
   const auto arguments = parse_json(job.arguments);
-  const auto expanded = expand_probe(job.probe, arguments.value_or(json::object{}), job.proposal.key);
+  const auto expanded =
+      expand_probe(job.probe, arguments.value_or(json::object{}), job.proposal.key);
   if (!expanded) {
     result.reason = "the probe cannot be asked: " + expanded.error().message;
     co_return result;

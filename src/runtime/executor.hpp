@@ -1,6 +1,7 @@
 #pragma once
-// The executor: carries a committed attempt to its upstream and says what came of it. It holds no state of its own;
-// before it acts it looks once more at the epoch and the halts (I3, I6), and what it may not know it calls unknown.
+// The executor: carries a committed attempt to its upstream and says what came of it. It holds no
+// state of its own; before it acts it looks once more at the epoch and the halts (I3, I6), and what
+// it may not know it calls unknown.
 //
 //   answered ─► ok / failed        not_sent ─► failed (after bounded retries)
 //   lost ─► read: bounded retries, then failed; anything else: unknown
@@ -49,7 +50,7 @@ struct ProbeResult {
 };
 
 class Executor {
- public:
+public:
   Executor(asio::any_io_executor executor, const Clock& clock, Random& random)
       : executor_(executor), clock_(clock), random_(random) {}
 
@@ -60,7 +61,7 @@ class Executor {
   // Asks the probe until it tells, within kProbeTries and the tool's timeout.
   asio::awaitable<ProbeResult> probe(Upstream& upstream, ProbeJob job);
 
- private:
+private:
   asio::awaitable<UpstreamReply> dispatch(Upstream& upstream, const AttemptJob& job);
   asio::awaitable<void> pause(std::chrono::milliseconds base, std::uint64_t attempt);
 
@@ -70,7 +71,8 @@ class Executor {
 };
 
 inline constexpr std::uint64_t kProbeTries = 8;
-// A lost call may still be running at the server: absent counts once it was seen this often in a row.
+// A lost call may still be running at the server: absent counts once it was seen this often in a
+// row.
 inline constexpr std::uint64_t kAbsentSightings = 4;
 
 }  // namespace gavel

@@ -36,7 +36,9 @@ LocalHarness::LocalHarness(LocalHarnessOptions options)
       actor_(executor_, clock_, random_),
       alive_(std::make_shared<bool>(true)) {}
 
-LocalHarness::~LocalHarness() { *alive_ = false; }
+LocalHarness::~LocalHarness() {
+  *alive_ = false;
+}
 
 void LocalHarness::say(const std::string& line) const {
   if (log_line_) log_line_(line);
@@ -109,10 +111,12 @@ asio::awaitable<Status> LocalHarness::attach(ServerSpec spec, Caller caller) {
                    "attaching a server runs a command: it takes the role admin");
   }
   if (upstreams_.contains(spec.name)) {
-    co_return fail(ErrorCode::already_exists,
-                   fmt::format("a server \"{}\" is there already; choose another with --name", spec.name));
+    co_return fail(
+        ErrorCode::already_exists,
+        fmt::format("a server \"{}\" is there already; choose another with --name", spec.name));
   }
-  // The catalogue of a server of that name applies to it; how it is started comes from whoever attaches it.
+  // The catalogue of a server of that name applies to it; how it is started comes from whoever
+  // attaches it.
   attached_.insert(spec.name);
   add_upstream(spec);
   say(fmt::format("attached server {}", spec.name));

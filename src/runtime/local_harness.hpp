@@ -1,6 +1,7 @@
 #pragma once
-// The Harness over one log engine in this process: what the daemon runs. The header runtime/harness.hpp says what each
-// method promises; the files local_harness_*.cpp hold them by topic (calls, actions, people, control).
+// The Harness over one log engine in this process: what the daemon runs. The header
+// runtime/harness.hpp says what each method promises; the files local_harness_*.cpp hold them by
+// topic (calls, actions, people, control).
 
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
@@ -17,27 +18,27 @@
 namespace gavel {
 
 // Makes the upstream of a server; `on_tools_changed` is to be called when its tools/list changed.
-using UpstreamFactory =
-    std::function<std::unique_ptr<Upstream>(const ServerSpec&, std::function<void()> on_tools_changed)>;
+using UpstreamFactory = std::function<std::unique_ptr<Upstream>(
+    const ServerSpec&, std::function<void()> on_tools_changed)>;
 using LogLine = std::function<void(std::string_view)>;
 
 struct LocalHarnessOptions {
   asio::any_io_executor executor;
-  Log* log = nullptr;       // borrowed; outlives the harness, as do clock and random
+  Log* log = nullptr;  // borrowed; outlives the harness, as do clock and random
   const Clock* clock = nullptr;
   Random* random = nullptr;
   std::shared_ptr<const Policy> policy;
   UpstreamFactory make_upstream;
-  LogLine log_line;         // for the operator's log; never secrets
+  LogLine log_line;  // for the operator's log; never secrets
 };
 
 class LocalHarness final : public Harness {
- public:
+public:
   explicit LocalHarness(LocalHarnessOptions options);
   ~LocalHarness() override;
 
-  // Folds the control logs, records the policy where it is new, resumes what an earlier process left open, and begins to
-  // list the tools of every server.
+  // Folds the control logs, records the policy where it is new, resumes what an earlier process
+  // left open, and begins to list the tools of every server.
   Status start();
   // Stops accepting calls, closes the upstreams, writes out what is deferred.
   asio::awaitable<void> close();
@@ -60,7 +61,8 @@ class LocalHarness final : public Harness {
   asio::awaitable<Result<SessionView>> session(LogId session) override;
   asio::awaitable<Result<std::vector<Entry>>> entries(LogId log, Position from,
                                                       std::size_t limit) override;
-  asio::awaitable<Result<Position>> wait_for(LogId log, Position from, SteadyTime deadline) override;
+  asio::awaitable<Result<Position>> wait_for(LogId log, Position from,
+                                             SteadyTime deadline) override;
   Result<std::string> payload(const Payload& payload) override;
   asio::awaitable<Result<std::vector<PendingView>>> pending() override;
   asio::awaitable<Status> vote(LogId session, CastVote vote, Caller caller) override;
@@ -72,7 +74,7 @@ class LocalHarness final : public Harness {
   std::shared_ptr<const Policy> policy() const override { return policy_; }
   Status health() const override { return log_.health(); }
 
- private:
+private:
   // A task's own view of one durable append.
   struct Completion;
   struct LogWaiter;
@@ -89,8 +91,8 @@ class LocalHarness final : public Harness {
   Status open_if_new(Session& session, const Principal& agent, const std::string& client,
                      const std::string& reason);
   asio::awaitable<CallAnswer> wait_for_answer(LogId session, IntentId intent, SteadyTime patience);
-  Result<CallAnswer> recorded_answer(const Session& session, IntentId intent, const std::string& tool,
-                                     Position answer);
+  asio::awaitable<Result<CallAnswer>> replay(LogId session, IntentId intent, std::string tool,
+                                             SteadyTime patience);
   void record_refusal(Session& session, const CallRequest& request, const Error& error);
 
   // --- actions (local_harness_actions.cpp) ---

@@ -22,21 +22,22 @@ constexpr std::chrono::milliseconds kRetryPauseMax{10'000};
 }  // namespace
 
 void LocalHarness::perform(Session& session, const Action& action, const Batch& batch) {
-  std::visit(Overloaded{
-                 [&](const Dispatch& dispatch) { start_attempt(session, dispatch); },
-                 [&](const Answer& answer) { give_answer(session, answer, batch); },
-                 [&](const Notify& notify) {
-                   const auto context = session.contexts.find(notify.intent);
-                   if (context != session.contexts.end() && context->second.on_held) {
-                     context->second.on_held(notify.intent, notify.reason);
-                   }
-                   say(fmt::format("{} waits for a person", intent_name(session.id, notify.intent)));
-                 },
-                 [&](const RunProbe& probe) { start_probe(session, probe.intent); },
-                 [&](const Retry& retry) { start_retry(session, retry.intent); },
-                 [&](const Recheck&) { handle_due(session); },
-             },
-             action);
+  std::visit(
+      Overloaded{
+          [&](const Dispatch& dispatch) { start_attempt(session, dispatch); },
+          [&](const Answer& answer) { give_answer(session, answer, batch); },
+          [&](const Notify& notify) {
+            const auto context = session.contexts.find(notify.intent);
+            if (context != session.contexts.end() && context->second.on_held) {
+              context->second.on_held(notify.intent, notify.reason);
+            }
+            say(fmt::format("{} waits for a person", intent_name(session.id, notify.intent)));
+          },
+          [&](const RunProbe& probe) { start_probe(session, probe.intent); },
+          [&](const Retry& retry) { start_retry(session, retry.intent); },
+          [&](const Recheck&) { handle_due(session); },
+      },
+      action);
 }
 
 void LocalHarness::give_answer(Session& session, const Answer& answer, const Batch& batch) {
@@ -85,8 +86,8 @@ void LocalHarness::start_attempt(Session& session, const Dispatch& dispatch) {
     job.meta = context->second.meta;
     job.on_progress = context->second.on_progress;
   }
-  // A call that nobody held must still belong to the current driver; one that a person released may outlive
-  // the driver that asked for it.
+  // A call that nobody held must still belong to the current driver; one that a person released may
+  // outlive the driver that asked for it.
   const bool was_held = open->second.hold.has_value();
   const Epoch epoch = open->second.epoch;
   job.still_allowed = [this, id = session.id, intent = job.intent, was_held, epoch,
@@ -95,7 +96,8 @@ void LocalHarness::start_attempt(Session& session, const Dispatch& dispatch) {
     if (now == nullptr) return fail(ErrorCode::internal, "the session is not in memory");
     if (!readable) return fail(ErrorCode::corrupted, "its arguments cannot be read from the store");
     if (!was_held && now->state.epoch > epoch) {
-      return fail(ErrorCode::stale_epoch, fmt::format("epoch {} was elected", now->state.epoch.value));
+      return fail(ErrorCode::stale_epoch,
+                  fmt::format("epoch {} was elected", now->state.epoch.value));
     }
     const auto still_open = now->state.open.find(intent);
     if (still_open == now->state.open.end()) return fail(ErrorCode::conflict, "it was settled");
@@ -127,7 +129,8 @@ asio::awaitable<void> LocalHarness::run_attempt(AttemptJob job) {
     auto plan = decide(session.state, outcome);
     if (!plan) {
       // A person resolved it meanwhile.
-      say(fmt::format("{}: outcome not recorded: {}", intent_name(id, intent), plan.error().message));
+      say(fmt::format("{}: outcome not recorded: {}", intent_name(id, intent),
+                      plan.error().message));
       break;
     }
     if (sessions_.commit(session, std::move(*plan), Durability::now)) break;
@@ -214,9 +217,11 @@ asio::awaitable<void> LocalHarness::run_retry(LogId id, IntentId intent, std::ui
     for (int tries = 0; tries < kDecideTries; ++tries) {
       const auto open = session.state.open.find(intent);
       if (open == session.state.open.end()) break;
-      auto plan = decide_retry(session.state, view_for(session, open->second), intent, clock_.now());
+      auto plan =
+          decide_retry(session.state, view_for(session, open->second), intent, clock_.now());
       if (!plan) {
-        say(fmt::format("{} is not tried again: {}", intent_name(id, intent), plan.error().message));
+        say(fmt::format("{} is not tried again: {}", intent_name(id, intent),
+                        plan.error().message));
         break;
       }
       if (sessions_.commit(session, std::move(*plan), Durability::now)) break;

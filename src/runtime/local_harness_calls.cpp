@@ -16,7 +16,7 @@ namespace {
 
 // Takes the waiter and the call's callbacks back, however the waiting coroutine ends.
 class WaiterGuard {
- public:
+public:
   WaiterGuard(Sessions& sessions, LogId session, IntentId intent, Waiter& waiter)
       : sessions_(sessions), session_(std::move(session)), intent_(intent), waiter_(waiter) {
     if (Session* hot = sessions_.find(session_)) hot->waiters.emplace(intent_, &waiter_);
@@ -32,7 +32,7 @@ class WaiterGuard {
   WaiterGuard(const WaiterGuard&) = delete;
   WaiterGuard& operator=(const WaiterGuard&) = delete;
 
- private:
+private:
   Sessions& sessions_;
   LogId session_;
   IntentId intent_;
@@ -68,7 +68,8 @@ asio::awaitable<Result<LocalHarness::FoundTool>> LocalHarness::find_tool(const s
 }
 
 asio::awaitable<Result<CallAnswer>> LocalHarness::call(CallRequest request) {
-  if (closing_) co_return fail(ErrorCode::unavailable, "gavel is stopping; call again when it is up");
+  if (closing_)
+    co_return fail(ErrorCode::unavailable, "gavel is stopping; call again when it is up");
   if (!request.caller.has(Role::driver)) {
     co_return fail(ErrorCode::permission_denied,
                    fmt::format("{} may not call tools: it takes the role driver",
@@ -95,9 +96,10 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::call(CallRequest request) {
     const auto schema = JsonSchema::compile(*spec->input_schema);
     const auto valid = schema ? schema->validate(*arguments) : std::unexpected(schema.error());
     if (!valid) {
-      co_return refusal(ErrorCode::invalid_argument,
-                        fmt::format("{} was not called: its arguments break the catalogue's schema: {}",
-                                    request.tool, valid.error().message));
+      co_return refusal(
+          ErrorCode::invalid_argument,
+          fmt::format("{} was not called: its arguments break the catalogue's schema: {}",
+                      request.tool, valid.error().message));
     }
   }
 
@@ -128,8 +130,8 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::call(CallRequest request) {
   co_return co_await propose(std::move(request), std::move(command), std::move(assessment));
 }
 
-Status LocalHarness::open_if_new(Session& session, const Principal& agent, const std::string& client,
-                                 const std::string& reason) {
+Status LocalHarness::open_if_new(Session& session, const Principal& agent,
+                                 const std::string& client, const std::string& reason) {
   if (session.state.tail.value > 0) return {};
   const Timestamp now = clock_.now();
   ASSIGN_OR_RETURN(auto opening, decide(session.state, Open{session.id, agent, client, now}));
@@ -138,7 +140,8 @@ Status LocalHarness::open_if_new(Session& session, const Principal& agent, const
   return sessions_.commit(session, std::move(election), Durability::now);
 }
 
-void LocalHarness::record_refusal(Session& session, const CallRequest& request, const Error& error) {
+void LocalHarness::record_refusal(Session& session, const CallRequest& request,
+                                  const Error& error) {
   Refusal attempt;
   attempt.who = request.caller.principal;
   attempt.claimed_epoch = request.epoch.value_or(Epoch{1});
@@ -165,17 +168,17 @@ Result<Proposed> LocalHarness::commit_proposal(Session& session, const CallReque
     const bool deferrable = (proposed->disposition == Disposition::dispatch && is_read) ||
                             proposed->disposition == Disposition::replay ||
                             proposed->disposition == Disposition::attach;
-    if (proposed->disposition != Disposition::replay && proposed->disposition != Disposition::attach) {
+    if (proposed->disposition != Disposition::replay &&
+        proposed->disposition != Disposition::attach) {
       CallContext context;
       context.meta = request.meta;
       context.on_progress = request.on_progress;
       context.on_held = request.on_held;
       session.contexts[proposed->intent] = std::move(context);
     }
-    const auto committed =
-        sessions_.commit(session, std::move(proposed->plan),
-                         deferrable && proposed->plan.control.empty() ? Durability::deferred
-                                                                      : Durability::now);
+    const auto committed = sessions_.commit(
+        session, std::move(proposed->plan),
+        deferrable && proposed->plan.control.empty() ? Durability::deferred : Durability::now);
     if (committed) return proposed;
     session.contexts.erase(proposed->intent);
     const bool again = committed.error().code == ErrorCode::conflict ||
@@ -197,21 +200,15 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::propose(CallRequest request, P
   const auto proposed = commit_proposal(session, request, command);
   if (!proposed) co_return std::unexpected(proposed.error());
 
-  const bool was_closed = proposed->disposition == Disposition::replay;
-  if (was_closed) {
-    for (const auto& [key, record] : session.state.keys) {
-      if (record.intent != proposed->intent) continue;
-      auto answer = recorded_answer(session, record.intent, record.tool, record.answer);
-      if (answer) answer->replayed = true;
-      co_return answer;
-    }
-    co_return fail(ErrorCode::internal, "a replayed intent has no key");
+  if (proposed->disposition == Disposition::replay) {
+    co_return co_await replay(request.session, proposed->intent, command.tool, request.patience);
   }
   const auto open = session.state.open.find(proposed->intent);
   if (open != session.state.open.end() && open->second.phase == Phase::held && request.on_held) {
     // A new hold is told once it is durable, by its Notify; an old one at once.
     if (proposed->disposition == Disposition::attach) {
-      request.on_held(proposed->intent, open->second.hold ? open->second.hold->reason : HoldReason::ask);
+      request.on_held(proposed->intent,
+                      open->second.hold ? open->second.hold->reason : HoldReason::ask);
     }
   }
   if (open != session.state.open.end() && open->second.phase == Phase::unknown &&
@@ -240,30 +237,48 @@ asio::awaitable<CallAnswer> LocalHarness::wait_for_answer(LogId id, IntentId int
     const auto open = session->state.open.find(intent);
     if (open != session->state.open.end()) co_return pending_answer(id, open->second);
   }
-  co_return refusal(ErrorCode::cancelled, fmt::format("{} is not waited for any more",
-                                                      intent_name(id, intent)));
+  co_return refusal(ErrorCode::cancelled,
+                    fmt::format("{} is not waited for any more", intent_name(id, intent)));
 }
 
-Result<CallAnswer> LocalHarness::recorded_answer(const Session& session, IntentId intent,
-                                                 const std::string& tool, Position answer) {
-  ASSIGN_OR_RETURN(const auto stored, log_.read(session.id, answer, ReadLimits{.entries = 1}));
-  if (stored.empty()) {
-    // Deferred: it is not in the log yet, so neither is it told.
-    return pending_answer(session.id, OpenIntent{.id = intent});
+asio::awaitable<Result<CallAnswer>> LocalHarness::replay(LogId id, IntentId intent,
+                                                         std::string tool, SteadyTime patience) {
+  const auto answer_position = [](const State& state, IntentId wanted) {
+    for (const auto& [key, record] : state.keys) {
+      if (record.intent == wanted) return record.answer;
+    }
+    return Position{};
+  };
+  auto loaded = sessions_.get(id);
+  if (!loaded) co_return std::unexpected(loaded.error());
+  const Position position = answer_position(loaded->get().state, intent);
+  // What is not durable yet is not told (I5).
+  const auto durable = co_await wait_for(id, position, patience);
+  if (!durable) co_return std::unexpected(durable.error());
+  const auto stored = log_.read(id, position, ReadLimits{.entries = 1});
+  if (!stored) co_return std::unexpected(stored.error());
+  if (*durable < position || stored->empty()) {
+    co_return fail(ErrorCode::timeout, "the store does not answer; call again");
   }
-  ASSIGN_OR_RETURN(const auto entry, decode(stored[0].position, stored[0].bytes));
+  const auto entry = decode(stored->front().position, stored->front().bytes);
+  if (!entry) co_return std::unexpected(entry.error());
   std::string result;
-  if (const auto* outcome = std::get_if<Outcome>(&entry.body)) {
-    ASSIGN_OR_RETURN(result, sessions_.payload(session, outcome->result));
+  if (const auto* outcome = std::get_if<Outcome>(&entry->body)) {
+    auto bytes = payload(outcome->result);
+    if (!bytes) co_return std::unexpected(bytes.error());
+    result = std::move(*bytes);
   }
-  return answer_of(session.id, tool, entry, std::move(result));
+  CallAnswer answer = answer_of(id, tool, *entry, std::move(result));
+  answer.replayed = true;
+  co_return answer;
 }
 
 void LocalHarness::delivered(const LogId& id, IntentId intent) {
   Session* session = sessions_.find(id);
   if (session == nullptr || intent.value == 0) return;
   Plan plan = mark_delivered(session->state, intent, clock_.now());
-  if (!plan.entries.empty()) (void)sessions_.commit(*session, std::move(plan), Durability::deferred);
+  if (!plan.entries.empty())
+    (void)sessions_.commit(*session, std::move(plan), Durability::deferred);
 }
 
 }  // namespace gavel

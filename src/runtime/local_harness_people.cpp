@@ -38,7 +38,8 @@ SessionView view_of(const State& state) {
 }
 
 Error no_session(const LogId& id) {
-  return {ErrorCode::not_found, fmt::format("no session \"{}\"; list them with: gavel sessions", id.value)};
+  return {ErrorCode::not_found,
+          fmt::format("no session \"{}\"; list them with: gavel sessions", id.value)};
 }
 
 }  // namespace
@@ -61,11 +62,13 @@ asio::awaitable<Status> LocalHarness::wait_durable(std::shared_ptr<Completion> c
     co_await completion->wake.async_wait(asio::as_tuple(asio::use_awaitable));
   }
   if (completion->status) co_return *completion->status;
-  co_return fail(ErrorCode::timeout, "the store does not answer; whether the command took effect is "
-                                     "unknown: look with gavel log");
+  co_return fail(ErrorCode::timeout,
+                 "the store does not answer; whether the command took effect is "
+                 "unknown: look with gavel log");
 }
 
-asio::awaitable<Status> LocalHarness::commit_and_wait(LogId id, IntentId intent, Decide decide_plan) {
+asio::awaitable<Status> LocalHarness::commit_and_wait(LogId id, IntentId intent,
+                                                      Decide decide_plan) {
   for (int tries = 0;; ++tries) {
     auto loaded = sessions_.get(id);
     if (!loaded) co_return std::unexpected(loaded.error());
@@ -77,8 +80,9 @@ asio::awaitable<Status> LocalHarness::commit_and_wait(LogId id, IntentId intent,
     auto plan = decide_plan(session, view);
     if (!plan) co_return std::unexpected(plan.error());
     auto completion = std::make_shared<Completion>(executor_);
-    const auto committed = sessions_.commit(session, std::move(*plan), Durability::now,
-                                            [completion](Status status) { completion->complete(std::move(status)); });
+    const auto committed =
+        sessions_.commit(session, std::move(*plan), Durability::now,
+                         [completion](Status status) { completion->complete(std::move(status)); });
     if (committed) co_return co_await wait_durable(std::move(completion));
     const bool again = committed.error().code == ErrorCode::conflict ||
                        committed.error().code == ErrorCode::halted;
@@ -120,7 +124,8 @@ asio::awaitable<Result<Epoch>> LocalHarness::wake(LogId id, Caller caller, std::
   if (const auto durable = co_await wait_durable(completion); !durable) {
     co_return std::unexpected(durable.error());
   }
-  // What the earlier driver left in flight settles by itself: by its answer, a probe or an idempotent retry.
+  // What the earlier driver left in flight settles by itself: by its answer, a probe or an
+  // idempotent retry.
   const SteadyTime until = clock_.steady() + kWakeSettles;
   asio::steady_timer timer(executor_);
   for (;;) {
@@ -228,8 +233,9 @@ asio::awaitable<Status> LocalHarness::vote(LogId id, CastVote vote, Caller calle
       attempt.now = clock_.now();
       (void)sessions_.commit(*session, refuse(session->state, attempt), Durability::now);
     }
-    co_return fail(ErrorCode::permission_denied,
-                   fmt::format("{} may not vote: it takes the role approver", caller.principal.value));
+    co_return fail(
+        ErrorCode::permission_denied,
+        fmt::format("{} may not vote: it takes the role approver", caller.principal.value));
   }
   vote.voter = caller.principal;
   vote.role = caller.has(Role::approver) ? Role::approver : Role::admin;
@@ -247,15 +253,16 @@ asio::awaitable<Status> LocalHarness::resolve(LogId id, Resolve resolve, Caller 
   }
   resolve.resolver = caller.principal;
   const IntentId intent = resolve.intent;
-  co_return co_await commit_and_wait(
-      id, intent, [this, resolve](Session& session, const ControlView&) mutable {
-        resolve.now = clock_.now();
-        return decide(session.state, resolve);
-      });
+  co_return co_await commit_and_wait(id, intent,
+                                     [this, resolve](Session& session, const ControlView&) mutable {
+                                       resolve.now = clock_.now();
+                                       return decide(session.state, resolve);
+                                     });
 }
 
 asio::awaitable<Status> LocalHarness::change_halt(
-    std::string scope, std::function<Result<std::vector<Entry>>(const ControlState&)> decide_entries) {
+    std::string scope,
+    std::function<Result<std::vector<Entry>>(const ControlState&)> decide_entries) {
   const auto log = control_log_of(scope);
   if (!log) co_return std::unexpected(log.error());
   for (int tries = 0; tries < kDecideTries; ++tries) {
@@ -264,8 +271,7 @@ asio::awaitable<Status> LocalHarness::change_halt(
     if (!entries) co_return std::unexpected(entries.error());
     auto completion = std::make_shared<Completion>(executor_);
     const auto appended = control_.append(
-        state, std::move(*entries), random_,
-        [completion, executor = executor_](Status status) {
+        state, std::move(*entries), random_, [completion, executor = executor_](Status status) {
           asio::post(executor, [completion, status = std::move(status)]() mutable {
             completion->complete(std::move(status));
           });
@@ -288,9 +294,8 @@ asio::awaitable<Status> LocalHarness::halt(std::string scope, HaltMode mode, std
   if (!caller.has(Role::admin) && !caller.has(Role::observer)) {
     co_return fail(ErrorCode::permission_denied, "halting takes the role admin or observer");
   }
-  co_return co_await change_halt(std::move(scope), [command](const ControlState& state) {
-    return decide(state, command);
-  });
+  co_return co_await change_halt(
+      std::move(scope), [command](const ControlState& state) { return decide(state, command); });
 }
 
 asio::awaitable<Status> LocalHarness::resume(std::string scope, std::string reason, Caller caller) {

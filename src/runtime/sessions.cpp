@@ -43,7 +43,9 @@ Sessions::Sessions(asio::any_io_executor executor, Log& log, ControlPlane& contr
       flush_timer_(executor),
       alive_(std::make_shared<bool>(true)) {}
 
-Sessions::~Sessions() { *alive_ = false; }
+Sessions::~Sessions() {
+  *alive_ = false;
+}
 
 Session* Sessions::find(const LogId& id) {
   const auto found = sessions_.find(id);
@@ -145,8 +147,8 @@ Status Sessions::append(Session& session, std::vector<Entry>& entries,
                         std::vector<ControlAppend>& control,
                         const std::vector<ControlPosition>& guards, std::vector<Blob> blobs,
                         std::function<void(Status)> on_durable) {
-  // The state after the fold says when the log wants attention next, so the fold comes first; in the rare case
-  // that the engine refuses, the session is loaded anew.
+  // The state after the fold says when the log wants attention next, so the fold comes first; in
+  // the rare case that the engine refuses, the session is loaded anew.
   Append append;
   append.id = random_append_id(random_);
   append.blobs = std::move(session.deferred_blobs);
@@ -195,8 +197,8 @@ Status Sessions::append(Session& session, std::vector<Entry>& entries,
   const Position last = session.state.tail;
   auto batch = std::make_shared<const std::vector<Entry>>(std::move(entries));
   auto completion = [this, alive = alive_, id = session.id, last, batch, executor = executor_,
-                     actions = std::move(actions), on_durable = std::move(on_durable)](
-                        Status status) mutable {
+                     actions = std::move(actions),
+                     on_durable = std::move(on_durable)](Status status) mutable {
     asio::post(executor, [this, alive, id = std::move(id), last, batch = std::move(batch),
                           actions = std::move(actions), on_durable = std::move(on_durable),
                           status = std::move(status)] {
@@ -234,7 +236,8 @@ void Sessions::completed(const LogId& id, Position last, const Batch& batch,
   Session* session = find(id);
   if (session == nullptr) return;
   if (!status) {
-    // The engine has stopped for good. Whoever waits is told; nobody is told of what is not durable.
+    // The engine has stopped for good. Whoever waits is told; nobody is told of what is not
+    // durable.
     const auto waiters = session->waiters;
     for (const auto& [intent, waiter] : waiters) {
       CallAnswer answer;
@@ -247,7 +250,8 @@ void Sessions::completed(const LogId& id, Position last, const Batch& batch,
     return;
   }
   session->durable = std::max(session->durable, last);
-  if (!session->payloads.empty() && session->durable == session->state.tail) session->payloads.clear();
+  if (!session->payloads.empty() && session->durable == session->state.tail)
+    session->payloads.clear();
   for (const auto& action : actions) {
     session = find(id);
     if (session == nullptr) return;
@@ -283,9 +287,9 @@ void Sessions::arm(Session& session, Duration at_least) {
   for (const auto& [id, intent] : session.state.open) {
     if (intent.phase != Phase::held || !intent.hold) continue;
     Timestamp at = intent.hold->expires_at;
-    const bool confirmed = std::any_of(intent.votes.begin(), intent.votes.end(), [](const Vote& vote) {
-      return vote.verdict == Verdict::allow;
-    });
+    const bool confirmed =
+        std::any_of(intent.votes.begin(), intent.votes.end(),
+                    [](const Vote& vote) { return vote.verdict == Verdict::allow; });
     if (intent.hold->reason == HoldReason::two_step && confirmed) {
       at = std::min(at, intent.hold->not_before);
     }

@@ -1,12 +1,13 @@
 #pragma once
-// Sessions in memory: each is a fold of its log, loaded on first use, kept while somebody needs it, dropped when
-// idle. commit() is the only way that anything gets into a log:
+// Sessions in memory: each is a fold of its log, loaded on first use, kept while somebody needs it,
+// dropped when idle. commit() is the only way that anything gets into a log:
 //
 //   Plan ──► encode ──► Log::append ──► fold ──► react ┬─► actions, once durable
 //                       (sequenced)                    └─► at once, where the plan is deferred
 //
-// A deferred plan (a read, a delivery note) is folded but not yet appended: it goes out in front of the session's
-// next append, in the same batch, so that a read costs one sync and its place in the log is still its own.
+// A deferred plan (a read, a delivery note) is folded but not yet appended: it goes out in front of
+// the session's next append, in the same batch, so that a read costs one sync and its place in the
+// log is still its own.
 //
 // Thread rule: one executor.
 
@@ -29,7 +30,8 @@ namespace gavel {
 
 // What a caller waits for: the intent's answer.
 struct Waiter {
-  asio::steady_timer* wake = nullptr;  // expires at the waiter's patience; cancelled when `answer` is set
+  asio::steady_timer* wake =
+      nullptr;  // expires at the waiter's patience; cancelled when `answer` is set
   std::optional<CallAnswer> answer;
 };
 
@@ -42,8 +44,8 @@ struct CallContext {
 
 struct Session {
   LogId id;
-  State state;          // everything sequenced or deferred
-  Position sequenced;   // the log's tail as far as we appended
+  State state;         // everything sequenced or deferred
+  Position sequenced;  // the log's tail as far as we appended
   Position durable;
   Position snapshot;
   std::vector<std::string> deferred;  // encoded; positions sequenced+1 .. state.tail
@@ -52,7 +54,7 @@ struct Session {
 
   std::multimap<IntentId, Waiter*> waiters;
   std::map<IntentId, CallContext> contexts;
-  std::map<IntentId, int> running;  // attempts and probes that this process runs
+  std::map<IntentId, int> running;         // attempts and probes that this process runs
   std::map<Digest, std::string> payloads;  // large payloads not yet durable
   std::unique_ptr<asio::steady_timer> due_timer;
   std::optional<Timestamp> due_armed;
@@ -67,7 +69,7 @@ enum class Durability { now, deferred };
 using Batch = std::shared_ptr<const std::vector<Entry>>;
 
 class Sessions {
- public:
+public:
   struct Hooks {
     // Performs an action; `batch` holds the entry that it follows from.
     std::function<void(Session&, const Action&, const Batch&)> perform;
@@ -82,16 +84,17 @@ class Sessions {
            Random& random, Hooks hooks);
   ~Sessions();
 
-  // The session, loaded if need be; a state of tail 0 where it was never written. The reference is good until the
-  // next suspension. Errors: those of Log::read, corrupted.
+  // The session, loaded if need be; a state of tail 0 where it was never written. The reference is
+  // good until the next suspension. Errors: those of Log::read, corrupted.
   Result<std::reference_wrapper<Session>> get(const LogId& id);
   // The session if it is in memory.
   Session* find(const LogId& id);
   // A fold of the log without keeping or recovering anything: for listings.
   Result<State> peek(const LogId& id);
 
-  // Appends the plan. Errors with nothing changed: conflict and halted (somebody else appended: the session and the
-  // control logs were folded anew; decide again), stale_epoch, storage_failed. `on_durable` may be empty.
+  // Appends the plan. Errors with nothing changed: conflict and halted (somebody else appended: the
+  // session and the control logs were folded anew; decide again), stale_epoch, storage_failed.
+  // `on_durable` may be empty.
   Status commit(Session& session, Plan plan, Durability durability,
                 std::function<void(Status)> on_durable = {});
   // Sends deferred entries out.
@@ -109,7 +112,7 @@ class Sessions {
 
   std::map<LogId, std::unique_ptr<Session>>& all() { return sessions_; }
 
- private:
+private:
   Result<std::unique_ptr<Session>> load(const LogId& id);
   Status append(Session& session, std::vector<Entry>& entries, std::vector<ControlAppend>& control,
                 const std::vector<ControlPosition>& guards, std::vector<Blob> blobs,

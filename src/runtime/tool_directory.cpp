@@ -86,8 +86,8 @@ asio::awaitable<Result<std::shared_ptr<const ToolListing>>> ToolDirectory::list(
       listing->insert_or_assign(made.name, std::move(made));
     }
     if (listing->size() > kToolsPerUpstreamMax) {
-      co_return fail(ErrorCode::too_large, fmt::format("{} lists more than {} tools", name,
-                                                       kToolsPerUpstreamMax));
+      co_return fail(ErrorCode::too_large,
+                     fmt::format("{} lists more than {} tools", name, kToolsPerUpstreamMax));
     }
     cursor = string_or(*result, "nextCursor");
     if (cursor.empty()) {
@@ -95,8 +95,8 @@ asio::awaitable<Result<std::shared_ptr<const ToolListing>>> ToolDirectory::list(
       co_return listing;
     }
   }
-  co_return fail(ErrorCode::too_large,
-                 fmt::format("{} pages its tools without end (over {} pages)", name, kToolPagesMax));
+  co_return fail(ErrorCode::too_large, fmt::format("{} pages its tools without end (over {} pages)",
+                                                   name, kToolPagesMax));
 }
 
 }  // namespace gavel

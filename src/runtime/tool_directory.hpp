@@ -1,6 +1,7 @@
 #pragma once
-// The tool directory: what each upstream's tools/list says, fetched on first use, kept until the server says that it
-// changed. A tool's schemas are compiled once, here; what its server claims of it are hints (policy decides).
+// The tool directory: what each upstream's tools/list says, fetched on first use, kept until the
+// server says that it changed. A tool's schemas are compiled once, here; what its server claims of
+// it are hints (policy decides).
 //
 // Thread rule: one executor.
 
@@ -22,7 +23,7 @@ struct Tool {
   std::string name;           // Gavel's: "pg__query"
   std::string upstream_name;  // the server's own: "query"
   std::string upstream;
-  json::object definition;    // as listed, but with Gavel's name
+  json::object definition;  // as listed, but with Gavel's name
   ToolHints hints;
   std::optional<JsonSchema> input;
   std::optional<JsonSchema> output;
@@ -32,18 +33,18 @@ struct Tool {
 using ToolListing = std::map<std::string, Tool>;
 
 class ToolDirectory {
- public:
+public:
   explicit ToolDirectory(const Clock& clock) : clock_(clock) {}
 
-  // The listing of one upstream; asks the server where none is known. The pointer keeps its listing alive.
-  // Errors: unavailable (with the server's reason), timeout, too_large.
+  // The listing of one upstream; asks the server where none is known. The pointer keeps its listing
+  // alive. Errors: unavailable (with the server's reason), timeout, too_large.
   asio::awaitable<Result<std::shared_ptr<const ToolListing>>> list(Upstream& upstream,
                                                                    const Policy& policy);
   // The listing if it is known; null otherwise. Never asks.
   std::shared_ptr<const ToolListing> known(const std::string& upstream) const;
   void forget(const std::string& upstream) { listings_.erase(upstream); }
 
- private:
+private:
   const Clock& clock_;
   std::map<std::string, std::shared_ptr<const ToolListing>> listings_;
 };
