@@ -142,6 +142,9 @@ public:
   // Returns when the log's durable tail is at or past `from`, or at the deadline (then: its tail).
   virtual asio::awaitable<Result<Position>> wait_for(LogId log, Position from,
                                                      SteadyTime deadline) = 0;
+  // Calls back on the executor whenever the durable tail of any log moves. A call that is on its
+  // way when the subscription is destroyed still comes: capture nothing that may be gone by then.
+  virtual std::unique_ptr<Subscription> watch(OnAdvance on_advance) = 0;
   // The bytes of a payload, from the entry or the blob store.
   virtual Result<std::string> payload(const Payload& payload) = 0;
 

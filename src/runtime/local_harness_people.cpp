@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "core/codec.hpp"
@@ -202,6 +203,13 @@ asio::awaitable<Result<Position>> LocalHarness::wait_for(LogId log, Position fro
     waiter.wake.expires_at(deadline);
     co_await waiter.wake.async_wait(asio::as_tuple(asio::use_awaitable));
   }
+}
+
+std::unique_ptr<Subscription> LocalHarness::watch(OnAdvance on_advance) {
+  return log_.watch(std::nullopt, [executor = executor_, on_advance = std::move(on_advance)](
+                                      const LogId& log, Position tail) {
+    asio::post(executor, [on_advance, log, tail] { on_advance(log, tail); });
+  });
 }
 
 Result<std::string> LocalHarness::payload(const Payload& payload) {
