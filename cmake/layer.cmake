@@ -31,6 +31,8 @@ function(gavel_layer name)
   target_link_libraries(gavel_${name} PUBLIC fmt::fmt ${ARG_LINK})
   if(ARG_PCH)
     target_precompile_headers(gavel_${name} PRIVATE ${ARG_PCH})
+    # Without a timestamp inside, ccache can keep precompiled headers too.
+    target_compile_options(gavel_${name} PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
   endif()
   if(tests)
     add_executable(gavel_${name}_test ${tests})
