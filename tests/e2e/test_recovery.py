@@ -1,0 +1,214 @@
+"""Processes die at any moment; what is on disk decides."""
+
+import json
+import socket
+import threading
+import unittest
+
+from support import EndToEnd, wait_until
+
+
+class KillAndRestart(EndToEnd):
+    def setUp(self):
+        super().setUp()
+        self.gavel = self.start()
+
+    def append(self, text, epoch=1, tool="box__append", **more):
+        return self.gavel.propose("work", tool, {"text": text, **more}, epoch=epoch)
+
+    def test_what_was_done_is_still_known(self):
+        for number in range(20):
+            self.append(f"line {number}")
+        before = self.gavel.entries("work")
+        self.gavel.kill()
+        self.gavel.start()
+        after = self.gavel.entries("work")
+        self.assertEqual(after[: len(before)], before)
+        epoch = self.gavel.api("POST", "/v1/sessions/work/wake", {"reason": "restart"})["epoch"]
+        answer = self.append("line 7", epoch=epoch)
+        self.assertTrue(answer["replayed"], answer)
+        self.assertEqual(len(self.effects()), 20)
+
+    def test_a_call_in_flight_becomes_unknown_and_is_not_repeated(self):
+        threading.Thread(target=self._quietly, args=("once", 20), daemon=True).start()
+        wait_until(self.effects, "the effect happened")
+        self.gavel.kill()
+        self.gavel.start()
+        woken = self.gavel.api("POST", "/v1/sessions/work/wake", {"reason": "restart"})
+        wait_until(lambda: self.gavel.session("work")["unknown"] == 1, "the outcome is unknown")
+        answer = self.gavel.propose(
+            "work", "box__append_slowly", {"text": "once", "seconds": 20}, epoch=woken["epoch"], wait_ms=500
+        )
+        self.assertNotEqual(answer["kind"], "result", answer)
+        self.assertIn("unknown", answer["text"])
+        self.assertEqual(self.effects(), ["once"])
+
+        pending = self.gavel.pending("work")[0]
+        self.gavel.api(
+            "POST", f"/v1/sessions/work/intents/{pending['intent']}/resolve",
+            {"kind": "ok", "reason": "I looked"},
+        )
+        answer = self.gavel.propose(
+            "work", "box__append_slowly", {"text": "once", "seconds": 20}, epoch=woken["epoch"]
+        )
+        self.assertEqual(answer["kind"], "result", answer)
+        self.assertEqual(self.effects(), ["once"])
+
+    def _quietly(self, text, seconds):
+        try:
+            self.gavel.propose("work", "box__append_slowly", {"text": text, "seconds": seconds}, epoch=1)
+        except Exception:
+            pass
+
+    def test_the_upstream_dies_with_the_daemon(self):
+        self.append("x")
+        pid = self.gavel.api("GET", "/v1/upstreams")["upstreams"][0]["pid"]
+        self.assertGreater(pid, 0)
+        self.gavel.kill()
+        wait_until(lambda: not _alive(pid), "the upstream is gone", 10)
+
+    def test_many_kills_lose_nothing(self):
+        wanted = []
+        for round_number in range(4):
+            epoch = self.gavel.api("POST", "/v1/sessions/work/wake", {"reason": "round"})["epoch"]
+            for number in range(5):
+                text = f"{round_number}.{number}"
+                self.append(text, epoch=epoch)
+                wanted.append(text)
+            self.gavel.kill()
+            self.gavel.start()
+        self.assertEqual(self.effects(), wanted)
+        self.assertEqual(self.gavel.session("work")["counters"]["ok"], 20)
+
+    def test_a_halt_outlives_the_daemon(self):
+        self.gavel.api("POST", "/v1/halts", {"scope": "everything", "mode": "halt", "reason": "stop"})
+        self.gavel.kill()
+        self.gavel.start()
+        answer = self.append("no")
+        self.assertEqual((answer["kind"], answer["code"]), ("refused", "halted"), answer)
+        self.assertEqual(self.effects(), [])
+
+    def test_a_held_call_outlives_the_daemon_and_can_be_approved(self):
+        config = self.gavel.config.read_text().replace("verdict: allow", "verdict: ask")
+        self.gavel.stop()
+        self.gavel.config.write_text(config)
+        self.gavel.start()
+        answer = self.gavel.propose("work", "box__append", {"text": "later"}, epoch=1, wait_ms=100)
+        self.assertEqual(answer["kind"], "pending", answer)
+        self.gavel.kill()
+        self.gavel.start()
+        held = self.gavel.wait_pending("work")
+        self.gavel.api(
+            "POST", f"/v1/sessions/work/intents/{held['intent']}/vote",
+            {"verdict": "allow", "reason": "fine", "digest": held["digest"]},
+        )
+        wait_until(self.effects, "the approved call is done")
+        self.assertEqual(self.effects(), ["later"])
+
+    def test_a_stop_in_order_ends_with_zero(self):
+        self.append("x")
+        self.gavel.process._popen.terminate()
+        self.assertEqual(self.gavel.process.wait(20), 0, self.gavel.process.tail())
+        self.assertFalse((self.gavel.state / "daemon.json").exists())
+
+    def test_verify_finds_the_log_whole(self):
+        for number in range(5):
+            self.append(f"line {number}")
+        self.gavel.stop()
+        code, out, err = self.gavel.cli("verify")
+        self.assertEqual(code, 0, err or out)
+
+
+def _alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class OneDirectoryOnePort(EndToEnd):
+    def test_a_second_daemon_on_the_same_directory_is_refused(self):
+        gavel = self.start()
+        program = self.run_program(
+            [self.binary, "up", "--config", gavel.config, "--state", gavel.state,
+             "--listen", "127.0.0.1:0"]
+        )
+        self.assertNotEqual(program.code(), 0)
+        self.assertRegex(program.err().lower(), "another|already|in use|lock")
+        self.assertEqual(gavel.api("GET", "/v1/health")["status"], "ok")
+
+    def test_a_port_in_use_is_named(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            config = self.directory / "gavel.yaml"
+            config.write_text(self.config())
+            program = self.run_program(
+                [self.binary, "up", "--config", config, "--state", self.directory / "state",
+                 "--listen", f"127.0.0.1:{port}"]
+            )
+        self.assertNotEqual(program.code(), 0)
+        self.assertIn(str(port), program.err())
+
+    def test_beyond_loopback_is_refused(self):
+        config = self.directory / "gavel.yaml"
+        config.write_text(self.config())
+        program = self.run_program(
+            [self.binary, "up", "--config", config, "--state", self.directory / "state",
+             "--listen", "0.0.0.0:0"]
+        )
+        self.assertNotEqual(program.code(), 0)
+        self.assertIn("loopback", program.err().lower())
+
+
+class DamagedStore(EndToEnd):
+    """A store that was changed under Gavel is refused, or verify names it: never silence."""
+
+    def fill(self):
+        gavel = self.start()
+        for number in range(200):
+            gavel.propose("work", "box__append", {"text": f"{number} " + "x" * 500}, epoch=1)
+        gavel.stop()
+        return gavel
+
+    def damaged_files(self, gavel):
+        store = gavel.state / "store"
+        files = [p for p in store.rglob("*") if p.suffix in (".sst", ".log", ".blob") and p.stat().st_size > 4096]
+        self.assertTrue(files, sorted(p.name for p in store.rglob("*")))
+        return files
+
+    def noticed(self, gavel):
+        """Whether the daemon refuses to start, or says that it is corrupt, or verify says so."""
+        code, out, err = gavel.cli("verify")
+        if code != 0:
+            return (out + err).strip()
+        return ""
+
+    def test_a_flipped_bit_is_found(self):
+        gavel = self.fill()
+        for path in self.damaged_files(gavel):
+            data = bytearray(path.read_bytes())
+            text = bytes(data).find(b"xxxxxxxx")
+            if text < 0:
+                continue
+            data[text] ^= 1
+            path.write_bytes(bytes(data))
+        said = self.noticed(gavel)
+        self.assertTrue(said, "verify passed a flipped bit")
+
+    def test_a_truncated_file_is_found(self):
+        gavel = self.fill()
+        largest = max(self.damaged_files(gavel), key=lambda path: path.stat().st_size)
+        with open(largest, "r+b") as file:
+            file.truncate(largest.stat().st_size // 2)
+        said = self.noticed(gavel)
+        if not said:
+            gavel.start()
+            entries = json.dumps(gavel.entries("work"))
+            self.fail(f"half of {largest.name} went unnoticed; {len(entries)} bytes of entries are left")
+
+
+if __name__ == "__main__":
+    unittest.main()

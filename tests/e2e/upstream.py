@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""An MCP server over stdio that misbehaves on request: it dies, hangs, floods its output, answers
+garbage. It speaks the handshake line (2025-11-25 and older), like the servers that people run.
+
+Its effects are lines in the file of UPSTREAM_FILE: what stands there is what really happened."""
+
+import json
+import os
+import sys
+import threading
+import time
+
+FILE = os.environ.get("UPSTREAM_FILE", "/dev/null")
+_lock = threading.Lock()
+
+
+def tool(name, properties=None, required=(), **extra):
+    return {
+        "name": name,
+        "description": f"{name} of the test server",
+        "inputSchema": {
+            "type": "object",
+            "properties": properties or {},
+            "required": list(required),
+            "additionalProperties": False,
+        },
+        **extra,
+    }
+
+
+TEXT = {"text": {"type": "string", "maxLength": 100000}}
+SECONDS = {"seconds": {"type": "number"}}
+TOOLS = [
+    tool("echo", TEXT, ["text"], annotations={"readOnlyHint": True}),
+    tool("append", TEXT, ["text"], annotations={"readOnlyHint": False, "destructiveHint": False}),
+    tool("lines", annotations={"readOnlyHint": True}),
+    tool("sleep", SECONDS, ["seconds"], annotations={"readOnlyHint": True}),
+    tool("append_slowly", {**TEXT, **SECONDS}, ["text", "seconds"],
+         annotations={"readOnlyHint": False, "destructiveHint": False}),
+    tool("append_and_die", TEXT, ["text"], annotations={"readOnlyHint": False, "destructiveHint": False}),
+    tool("die", annotations={"readOnlyHint": True}),
+    tool("flood", {"bytes": {"type": "integer"}}, ["bytes"], annotations={"readOnlyHint": True}),
+    tool("garbage", annotations={"readOnlyHint": True}),
+    tool("strangers", annotations={"readOnlyHint": True}),
+    tool("fail", annotations={"readOnlyHint": True}),
+    tool("progress", annotations={"readOnlyHint": True}),
+    tool("meta", annotations={"readOnlyHint": True}),
+    tool(
+        "count",
+        {"lie": {"type": "boolean"}},
+        annotations={"readOnlyHint": True},
+        outputSchema={"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]},
+    ),
+]
+
+
+def send(message):
+    with _lock:
+        sys.stdout.write(json.dumps(message) + "\n")
+        sys.stdout.flush()
+
+
+def raw(data):
+    with _lock:
+        sys.stdout.write(data)
+        sys.stdout.flush()
+
+
+def text(value):
+    return {"content": [{"type": "text", "text": value}]}
+
+
+def append(line):
+    with open(FILE, "a") as file:
+        file.write(line + "\n")
+
+
+def lines():
+    try:
+        with open(FILE) as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def call(number, params):
+    name, arguments = params["name"], params.get("arguments", {})
+    meta = params.get("_meta", {})
+    if name == "echo":
+        return text(arguments["text"])
+    if name == "append":
+        append(arguments["text"])
+        return text("appended")
+    if name == "lines":
+        return text(lines())
+    if name == "sleep":
+        time.sleep(arguments["seconds"])
+        return text("awake")
+    if name == "append_slowly":
+        append(arguments["text"])
+        time.sleep(arguments["seconds"])
+        return text("appended")
+    if name == "append_and_die":
+        append(arguments["text"])
+        os._exit(3)
+    if name == "die":
+        print("about to die, as asked", file=sys.stderr, flush=True)
+        os._exit(3)
+    if name == "flood":
+        left = arguments["bytes"]
+        while left > 0:
+            raw("x" * min(left, 1 << 20))
+            left -= 1 << 20
+        raw("\n")
+        return text("flooded")
+    if name == "garbage":
+        raw('{"jsonrpc":"2.0","id":%d,"result":{"content":[}\n' % number)
+        raw("\x00\xff not json at all\n")
+        return None
+    if name == "strangers":
+        # Answers to questions that nobody asked; the real one comes last.
+        send({"jsonrpc": "2.0", "id": 987654, "result": text("for somebody else")})
+        send({"jsonrpc": "2.0", "id": "x", "error": {"code": 1, "message": "?"}})
+        send([])
+        return text("the real one")
+    if name == "fail":
+        return {**text("it did not work"), "isError": True}
+    if name == "progress":
+        for step in (1, 2, 3):
+            if "progressToken" in meta:
+                send(
+                    {
+                        "jsonrpc": "2.0",
+                        "method": "notifications/progress",
+                        "params": {"progressToken": meta["progressToken"], "progress": step, "total": 3},
+                    }
+                )
+        return text("done")
+    if name == "meta":
+        return text(json.dumps(meta))
+    if name == "count":
+        value = {"n": "many"} if arguments.get("lie") else {"n": 3}
+        return {**text(json.dumps(value)), "structuredContent": value}
+    raise LookupError(name)
+
+
+def answer(message):
+    number, method, params = message["id"], message["method"], message.get("params", {})
+    if method == "initialize":
+        result = {
+            "protocolVersion": params["protocolVersion"],
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "misbehaving", "version": "1.0"},
+        }
+        if result["protocolVersion"] >= "2026":
+            result["protocolVersion"] = "2025-11-25"
+    elif method == "tools/list":
+        result = {"tools": TOOLS}
+    elif method == "ping":
+        result = {}
+    elif method == "tools/call":
+        try:
+            result = call(number, params)
+        except LookupError as error:
+            send({"jsonrpc": "2.0", "id": number,
+                  "error": {"code": -32602, "message": f"Unknown tool: {error}"}})
+            return
+        if result is None:
+            return
+    else:
+        send({"jsonrpc": "2.0", "id": number, "error": {"code": -32601, "message": "Method not found"}})
+        return
+    send({"jsonrpc": "2.0", "id": number, "result": result})
+
+
+def main():
+    for line in sys.stdin:
+        message = json.loads(line)
+        if "id" not in message or "method" not in message:
+            continue
+        threading.Thread(target=answer, args=(message,), daemon=True).start()
+
+
+main()
