@@ -1,0 +1,172 @@
+// Sessions: listing, reading, waking, proposing.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <charconv>
+
+#include "core/codec.hpp"
+#include "gateway/api.hpp"
+#include "gateway/api_query.hpp"
+#include "gateway/waiting_call.hpp"
+
+namespace gavel {
+namespace {
+
+constexpr std::uint64_t kSessionsPerPage = 1000;
+constexpr std::uint64_t kEntriesPerPage = 1000;
+constexpr std::size_t kTranscriptPage = 512;
+constexpr std::uint64_t kTranscriptEntriesMax = 1'000'000;
+constexpr std::int64_t kWaitDefault = 30'000;
+constexpr std::int64_t kWaitMax = 240'000;
+
+}  // namespace
+
+asio::awaitable<Api::Answer> Api::health(Request&) {
+  if (const auto store = harness_.health(); !store) co_return std::unexpected(store.error());
+  const auto policy = harness_.policy();
+  const auto uptime = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::steady_clock::now() - started_);
+  co_return write_json(json::object{{"status", "ok"},
+                                    {"version", options_.version},
+                                    {"pid", ::getpid()},
+                                    {"uptime_ms", uptime.count()},
+                                    {"store", "ok"},
+                                    {"policy_version", policy ? policy->version() : ""}});
+}
+
+asio::awaitable<Api::Answer> Api::sessions(Request& request) {
+  const auto limit =
+      query_number(request.exchange.request().query, "limit", 100, 1, kSessionsPerPage);
+  if (!limit) co_return std::unexpected(limit.error());
+  const auto count = static_cast<std::size_t>(*limit);
+  auto found = co_await harness_.sessions(request.query("prefix").value_or(""),
+                                          LogId{request.query("after").value_or("")}, count);
+  if (!found) co_return std::unexpected(found.error());
+  json::array list;
+  for (const auto& view : *found) list.push_back(session_json(view));
+  json::value next = nullptr;
+  if (found->size() == count) next = json::value(found->back().session.value);
+  co_return write_json(json::object{{"sessions", std::move(list)}, {"next", std::move(next)}});
+}
+
+asio::awaitable<Api::Answer> Api::session_answer(LogId session) {
+  auto view = co_await harness_.session(std::move(session));
+  if (!view) co_return std::unexpected(view.error());
+  co_return write_json(session_json(*view));
+}
+
+asio::awaitable<Api::Answer> Api::session(Request& request) {
+  co_return co_await session_answer(LogId{request.parameters[0]});
+}
+
+asio::awaitable<Api::Answer> Api::entries(Request& request) {
+  const auto query = request.exchange.request().query;
+  const auto from = query_number(query, "from", 1, 1, UINT64_MAX);
+  if (!from) co_return std::unexpected(from.error());
+  const auto limit = query_number(query, "limit", 100, 1, kEntriesPerPage);
+  if (!limit) co_return std::unexpected(limit.error());
+  const LogId log{request.parameters[0]};
+  auto found = co_await harness_.entries(log, Position{*from}, static_cast<std::size_t>(*limit));
+  if (!found) co_return std::unexpected(found.error());
+  const auto tail = co_await harness_.wait_for(log, Position{0}, SteadyTime::min());
+  if (!tail) co_return std::unexpected(tail.error());
+  if (tail->value == 0) {
+    co_return fail(ErrorCode::not_found,
+                   fmt::format("no log \"{}\"; list them with gavel sessions", log.value));
+  }
+  json::array list;
+  for (const auto& entry : *found) list.push_back(to_json(entry));
+  co_return write_json(json::object{{"entries", std::move(list)}, {"tail", tail->value}});
+}
+
+asio::awaitable<Api::Answer> Api::transcript(Request& request) {
+  const LogId session{request.parameters[0]};
+  const auto view = co_await harness_.session(session);
+  if (!view) co_return std::unexpected(view.error());
+  Transcript transcript;
+  Position from{1};
+  while (from <= view->tail && from.value <= kTranscriptEntriesMax) {
+    const auto page = co_await harness_.entries(session, from, kTranscriptPage);
+    if (!page) co_return std::unexpected(page.error());
+    if (page->empty()) break;
+    for (const auto& entry : *page) transcript.add(entry);
+    from = page->back().position.next();
+  }
+  json::array intents;
+  for (const auto& item : transcript.items()) {
+    intents.push_back(transcript_item_json(item, payload_reader()));
+  }
+  co_return write_json(json::object{{"session", session.value},
+                                    {"epoch", transcript.epoch().value},
+                                    {"intents", std::move(intents)}});
+}
+
+asio::awaitable<Api::Answer> Api::wake(Request& request) {
+  const LogId session{request.parameters[0]};
+  if (const auto valid = check_log_name(session); !valid) {
+    co_return std::unexpected(valid.error());
+  }
+  const auto epoch = co_await harness_.wake(session, request.caller,
+                                            std::string(string_or(*request.body, "client")),
+                                            std::string(string_or(*request.body, "reason")));
+  if (!epoch) co_return std::unexpected(epoch.error());
+  const auto host = request.exchange.request().header("Host").value_or("127.0.0.1");
+  co_return write_json(
+      json::object{{"session", session.value},
+                   {"epoch", epoch->value},
+                   {"mcp_url", fmt::format("http://{}/mcp?session={}&epoch={}", host,
+                                           percent_encode(session.value), epoch->value)}});
+}
+
+asio::awaitable<Api::Answer> Api::propose(Request& request) {
+  const auto& body = *request.body;
+  CallRequest call;
+  call.session = LogId{request.parameters[0]};
+  call.caller = request.caller;
+  call.client = std::string(string_or(body, "client", "api"));
+  call.tool = std::string(string_or(body, "tool"));
+  call.key = std::string(string_or(body, "key"));
+  if (const auto valid = check_log_name(call.session); !valid) {
+    co_return std::unexpected(valid.error());
+  }
+  if (call.tool.empty()) {
+    co_return fail(ErrorCode::invalid_argument,
+                   "\"tool\" is missing: name one of GET /v1/tools, such as \"pg__query\"");
+  }
+  const auto arguments = json_slice(request.exchange.request().body, {"arguments"});
+  call.arguments = arguments.empty() ? "{}" : std::string(arguments);
+  if (find(body, "epoch") != nullptr) {
+    const auto epoch = int_or(body, "epoch", 0);
+    if (epoch < 1) co_return fail(ErrorCode::invalid_argument, "\"epoch\" must be 1 or more");
+    call.epoch = Epoch{static_cast<std::uint64_t>(epoch)};
+  }
+  const auto wait = int_or(body, "wait_ms", kWaitDefault);
+  if (wait < 0 || wait > kWaitMax) {
+    co_return fail(ErrorCode::invalid_argument,
+                   fmt::format("\"wait_ms\" must be 0 to {}; ask again with the same call to wait "
+                               "longer",
+                               kWaitMax));
+  }
+  call.patience = std::chrono::steady_clock::now() + std::chrono::milliseconds(wait);
+  const auto session = call.session;
+  request.exchange.cancel_when_ended();
+  const auto running = WaitingCall::start(executor_, harness_, std::move(call));
+  const CallGuard guard(running);
+  while (!running->finished() && !request.exchange.ended()) {
+    co_await running->wait_until(SteadyTime::max());
+    running->take_held();
+  }
+  if (!running->finished()) {
+    co_return fail(ErrorCode::unavailable,
+                   "gavel is stopping; the action goes on or waits, and the same call collects its "
+                   "outcome later");
+  }
+  auto answer = running->take_answer();
+  if (!answer) co_return std::unexpected(answer.error());
+  if (answer->kind != AnswerKind::pending && answer->intent.value > 0) {
+    request.delivered.emplace(session, answer->intent);
+  }
+  co_return answer_json(*answer);
+}
+
+}  // namespace gavel

@@ -1,0 +1,70 @@
+#pragma once
+// A call of the harness that a gateway waits for. The call runs in a coroutine of its own; the one
+// that serves the client takes what happens meanwhile (held, progress) in between, and may stop
+// waiting at any time: the action itself goes on, and its outcome is recorded.
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "runtime/harness.hpp"
+
+namespace gavel {
+
+class WaitingCall : public std::enable_shared_from_this<WaitingCall> {
+public:
+  struct Held {
+    IntentId intent;
+    HoldReason reason = HoldReason::ask;
+  };
+
+  // `harness` must outlive the call. on_held and on_progress of the request are replaced.
+  static std::shared_ptr<WaitingCall> start(const asio::any_io_executor& executor, Harness& harness,
+                                            CallRequest request);
+  explicit WaitingCall(const asio::any_io_executor& executor);
+
+  // Returns when something is new, at the deadline, or when the waiting coroutine is cancelled.
+  asio::awaitable<void> wait_until(SteadyTime deadline);
+
+  bool finished() const { return answer_.has_value(); }
+  // Once, after finished().
+  Result<CallAnswer> take_answer();
+  // Once, the first time it is held.
+  std::optional<Held> take_held();
+  // The tool's progress notifications in order, each once; of a flood only the last ones.
+  std::optional<std::string> next_progress();
+
+  // Nobody waits any more.
+  void abandon();
+
+private:
+  static asio::awaitable<void> run(std::shared_ptr<WaitingCall> self, Harness& harness,
+                                   CallRequest request);
+  void notify();
+
+  asio::steady_timer wake_;
+  asio::cancellation_signal cancel_;
+  std::optional<Result<CallAnswer>> answer_;
+  std::optional<Held> held_;
+  std::deque<std::string> progress_;
+  bool news_ = false;
+  bool abandoned_ = false;
+};
+
+// Abandons the call when the waiting coroutine ends, however it does.
+class CallGuard {
+public:
+  explicit CallGuard(std::shared_ptr<WaitingCall> call) : call_(std::move(call)) {}
+  ~CallGuard() { call_->abandon(); }
+  CallGuard(const CallGuard&) = delete;
+  CallGuard& operator=(const CallGuard&) = delete;
+
+private:
+  std::shared_ptr<WaitingCall> call_;
+};
+
+}  // namespace gavel
