@@ -12,7 +12,7 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" = "$digest" ]; then
   exit 0
 fi
 if ! command -v npm >/dev/null; then
-  echo "tests/peers/install.sh: npm is missing; install the packages nodejs and npm (Node 20 or newer)" >&2
+  echo "tests/peers/install.sh: npm is missing; install the packages nodejs and npm (Node 18 or newer)" >&2
   exit 1
 fi
 # One installation at a time; others wait for it.
