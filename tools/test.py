@@ -110,15 +110,22 @@ class Suites:
         return Run(passed, max(failed, int(code != 0)), output)
 
     def end_to_end(self):
-        """Each program of tests/e2e by itself, as many at a time as there are processors."""
-        programs = sorted({*ROOT.glob("tests/e2e/test_*.py"), *ROOT.glob("tests/e2e/*_test.py")})
+        """Each file of tests/e2e by itself, as many at a time as there are processors."""
+        files = [path for path in sorted(ROOT.glob("tests/e2e/test_*.py"))
+                 if path.stem != "test_e2e"]
+        if not files:
+            return Run(0, 1, "tests/e2e holds no tests\n")
         with ThreadPoolExecutor(self.jobs) as pool:
-            runs = list(pool.map(lambda p: self.counted([sys.executable, p], timeout=600), programs))
-        output = "".join(f"--- {program.name}\n{run.output}\n"
-                         for program, run in zip(programs, runs) if run.failed)
-        if not runs:
-            return Run(0, 1, "tests/e2e holds no programs\n")
+            runs = list(pool.map(self.end_to_end_file, files))
+        output = "".join(f"--- {file.name}\n{run.output}\n"
+                         for file, run in zip(files, runs) if run.failed)
         return Run(sum(r.passed for r in runs), sum(r.failed for r in runs), output)
+
+    def end_to_end_file(self, path):
+        run = self.counted([sys.executable, "tests/e2e/test_e2e.py", path.stem], timeout=600)
+        # A test that skips itself because something is missing did not pass.
+        skipped = sum(map(int, re.findall(r"failed, (\d+) skipped", run.output)))
+        return Run(run.passed, run.failed + skipped, run.output)
 
     def incidents(self):
         """Each half of each incident, without Gavel and with it, counts as one test."""
