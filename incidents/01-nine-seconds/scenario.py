@@ -87,6 +87,7 @@ def guarded(world):
         and database.number("select count(*) from bookings") == 5000,
     )
 
+    world.say.tell("Nothing has happened yet, and nothing will, until somebody else says so.")
     world.say.step("a person looks at it and says no: gavel deny")
     code, out, err = gavel.cli("deny", f"{session}#{held['intent']}", "--reason", "this is production")
     world.check("the operator's denial is accepted", code == 0, err or out)
