@@ -44,6 +44,8 @@ struct ControlView {
   std::vector<const ControlState*> scopes;
   // States of control/budget/<name> logs that the call's claims name.
   std::vector<const ControlState*> budgets;
+  // The claims themselves, for intents that commit after they were held.
+  std::vector<BudgetClaim> claims;
 };
 
 // Entries for a log other than the session's, in the same atomic append.

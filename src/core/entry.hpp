@@ -64,6 +64,9 @@ std::string_view to_string(HoldReason);
 std::string_view to_string(HaltMode);
 std::string_view to_string(KeySource);
 
+// Who votes for the policy.
+inline const Principal kPolicyVoter{"policy"};
+
 // A JSON text that may be large. Up to kInlinePayload bytes travel in the entry; more go to the
 // blob store under their digest, and `bytes` is empty. `digest` is SHA-256 of the bytes as they
 // came.
@@ -88,6 +91,18 @@ struct ControlPosition {
     v(2, "barrier", self.barrier);
   }
   bool operator==(const ControlPosition&) const = default;
+};
+
+// A budget that a commit reserved from; `log` is empty for a budget of the session itself.
+struct BudgetRef {
+  LogId log;
+  std::string budget;
+
+  static auto fields(auto& v, auto& self) {
+    v(1, "log", self.log);
+    v(2, "budget", self.budget);
+  }
+  bool operator==(const BudgetRef&) const = default;
 };
 
 struct SessionOpened {
@@ -213,6 +228,7 @@ struct Decision {
   std::string reason;
   std::string rule;
   std::vector<ControlPosition> control;
+  std::vector<BudgetRef> budgets;  // reserved for it
 
   static auto fields(auto& v, auto& self) {
     v(1, "intent", self.intent);
@@ -221,6 +237,7 @@ struct Decision {
     v(4, "reason", self.reason);
     v(5, "rule", self.rule);
     v(6, "control", self.control);
+    v(7, "budgets", self.budgets);
   }
   bool operator==(const Decision&) const = default;
 };

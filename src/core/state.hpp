@@ -47,7 +47,8 @@ struct OpenIntent {
   std::vector<Vote> votes;  // valid ones, in log order
   std::uint64_t attempts = 0;
   Timestamp attempt_at;
-  Timestamp deadline;  // of the attempt in flight
+  Timestamp deadline;              // of the attempt in flight
+  std::vector<BudgetRef> budgets;  // reserved by its commit
   bool operator==(const OpenIntent&) const = default;
 };
 
@@ -107,6 +108,7 @@ struct State {
 
   std::map<IntentId, OpenIntent> open;
   std::map<std::string, KeyRecord> keys;
+  std::map<IntentId, std::string> key_of;  // the other way round
   // Derived keys: how often each call (digest of tool and canonical arguments) was made in this
   // epoch.
   std::map<Digest, std::uint64_t> occurrences;
@@ -140,6 +142,9 @@ struct ControlState {
   std::uint64_t skipped = 0;
   bool operator==(const ControlState&) const = default;
 };
+
+// Whether a person allowed it.
+bool is_confirmed(const OpenIntent& intent);
 
 // The key of State::occurrences.
 Digest call_digest(std::string_view tool, const Digest& arguments);

@@ -108,6 +108,7 @@ ControlView ControlPlane::view_of(const LogId& session, const Principal& agent,
                            LogId{fmt::format("control/toolset/{}", toolset)},
                            LogId{"control/session/" + session.value}};
   for (const auto& log : logs) view.scopes.push_back(peek(log));
+  view.claims = claims;
   for (const auto& claim : claims) {
     if (!claim.log.empty()) view.budgets.push_back(peek(claim.log));
   }

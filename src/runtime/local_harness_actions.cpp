@@ -50,10 +50,7 @@ void LocalHarness::give_answer(Session& session, const Answer& answer, const Bat
   const auto tool_of = [&]() -> std::string {
     const auto open = session.state.open.find(answer.intent);
     if (open != session.state.open.end()) return open->second.proposal.tool;
-    for (const auto& [key, record] : session.state.keys) {
-      if (record.intent == answer.intent) return record.tool;
-    }
-    return "the tool";
+    return session.state.keys.at(session.state.key_of.at(answer.intent)).tool;
   };
   std::string result;
   if (const auto* outcome = std::get_if<Outcome>(&settled->body)) {

@@ -243,15 +243,10 @@ asio::awaitable<CallAnswer> LocalHarness::wait_for_answer(LogId id, IntentId int
 
 asio::awaitable<Result<CallAnswer>> LocalHarness::replay(LogId id, IntentId intent,
                                                          std::string tool, SteadyTime patience) {
-  const auto answer_position = [](const State& state, IntentId wanted) {
-    for (const auto& [key, record] : state.keys) {
-      if (record.intent == wanted) return record.answer;
-    }
-    return Position{};
-  };
   auto loaded = sessions_.get(id);
   if (!loaded) co_return std::unexpected(loaded.error());
-  const Position position = answer_position(loaded->get().state, intent);
+  const State& state = loaded->get().state;
+  const Position position = state.keys.at(state.key_of.at(intent)).answer;
   // What is not durable yet is not told (I5).
   const auto durable = co_await wait_for(id, position, patience);
   if (!durable) co_return std::unexpected(durable.error());

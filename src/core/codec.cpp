@@ -1,0 +1,200 @@
+#include "core/codec.hpp"
+
+#include <fmt/format.h>
+
+#include <ctime>
+
+#include "core/wire.hpp"
+
+namespace gavel {
+namespace {
+
+using wire::Reader;
+
+// --- JSON ---
+class JsonWriter {
+public:
+  explicit JsonWriter(json::object& out) : out_(out) {}
+  template <typename T>
+  void operator()(std::uint64_t, std::string_view name, const T& value) {
+    out_[json::string_view(name.data(), name.size())] = convert(value);
+  }
+
+private:
+  template <typename T>
+  static json::value convert(const T& value) {
+    if constexpr (wire::kIsVector<T>) {
+      json::array out;
+      for (const auto& element : value) out.push_back(convert(element));
+      return out;
+    } else if constexpr (wire::kIsName<T> || wire::kIsNumber<T>) {
+      return json::value(value.value);
+    } else if constexpr (std::is_same_v<T, Timestamp>) {
+      return value.ms == 0 ? json::value(nullptr) : json::value(to_iso8601(value));
+    } else if constexpr (std::is_same_v<T, Duration>) {
+      return json::value(value.count());
+    } else if constexpr (std::is_enum_v<T>) {
+      const std::string_view name = to_string(value);
+      return json::value(json::string(name.data(), name.size()));
+    } else if constexpr (std::is_same_v<T, Digest>) {
+      return json::value(value.is_zero() ? std::string() : value.hex());
+    } else if constexpr (std::is_same_v<T, Payload>) {
+      if (value.size == 0) return nullptr;
+      if (!value.is_inline())
+        return json::object{{"digest", value.digest.hex()}, {"size", value.size}};
+      auto parsed = parse_json(value.bytes);
+      return parsed ? std::move(*parsed) : json::value(value.bytes);
+    } else if constexpr (std::is_integral_v<T> || std::is_same_v<T, std::string>) {
+      return json::value(value);
+    } else {
+      json::object out;
+      JsonWriter nested(out);
+      T::fields(nested, value);
+      return out;
+    }
+  }
+  json::object& out_;
+};
+
+// The body of `kind`, or nothing where this build cannot read it.
+template <std::size_t I = 0>
+std::optional<Body> read_body(std::uint16_t kind, std::string_view bytes) {
+  if constexpr (I + 1 < std::variant_size_v<Body>) {
+    using T = std::variant_alternative_t<I, Body>;
+    if (T::kKind != kind) return read_body<I + 1>(kind, bytes);
+    T body;
+    if (wire::read_fields(bytes, body) == wire::Parsed::malformed) return std::nullopt;
+    return body;
+  } else {
+    return std::nullopt;
+  }
+}
+
+}  // namespace
+
+namespace wire {
+
+Field next_field(Reader& reader) {
+  Field field;
+  const std::uint64_t key = reader.varint();
+  field.number = key >> 3;
+  field.type = key & 7;
+  if (field.type == kVarint) {
+    field.varint = reader.varint();
+  } else if (field.type == kBytes) {
+    field.bytes = reader.bytes();
+  } else {
+    reader.fail();
+  }
+  return field;
+}
+
+}  // namespace wire
+
+std::string encode(const Entry& entry) {
+  std::string out;
+  out.reserve(256);
+  out.push_back(static_cast<char>(kEntryVersion));
+  wire::put_varint(out, kind_of(entry.body));
+  wire::put_varint(out, entry.epoch.value);
+  wire::put_varint(out, wire::zigzag(entry.at.ms));
+  out.push_back(static_cast<char>(entry.role));
+  wire::put_bytes(out, entry.author.value);
+  std::visit(
+      [&]<typename T>(const T& body) {
+        if constexpr (std::is_same_v<T, UnknownEntry>) {
+          out += body.bytes;
+        } else {
+          wire::Writer writer(out);
+          T::fields(writer, body);
+        }
+      },
+      entry.body);
+  return out;
+}
+
+Result<Entry> decode(Position position, std::string_view bytes) {
+  const auto broken = [&](std::string_view what) {
+    return fail(ErrorCode::corrupted,
+                fmt::format("entry {} {}; run gavel verify", position.value, what));
+  };
+  Reader reader(bytes);
+  const std::uint8_t version = reader.byte();
+  if (!reader.ok()) return broken("is empty");
+  if (version > kEntryVersion) {
+    return fail(
+        ErrorCode::unsupported,
+        fmt::format("entry {} has format {}, and this build reads up to {}; use a newer gavel",
+                    position.value, version, kEntryVersion));
+  }
+  Entry entry;
+  entry.position = position;
+  const std::uint64_t kind = reader.varint();
+  entry.epoch = Epoch{reader.varint()};
+  entry.at = Timestamp{wire::unzigzag(reader.varint())};
+  const std::uint8_t role = reader.byte();
+  entry.author = Principal{std::string(reader.bytes())};
+  if (!reader.ok() || version == 0 || kind > 0xFFFF) return broken("is cut short or garbled");
+  auto body = role <= wire::kEnumMax<Role>
+                  ? read_body(static_cast<std::uint16_t>(kind), reader.rest())
+                  : std::nullopt;
+  entry.role = static_cast<Role>(role <= wire::kEnumMax<Role> ? role : 0);
+  entry.body =
+      body ? std::move(*body)
+           : Body(UnknownEntry{static_cast<std::uint16_t>(kind), std::string(reader.rest())});
+  return entry;
+}
+
+json::object to_json(const Entry& entry) {
+  json::object out;
+  out["position"] = entry.position.value;
+  out["kind"] = name_of(entry.body);
+  out["epoch"] = entry.epoch.value;
+  out["at"] = to_iso8601(entry.at);
+  out["author"] = entry.author.value;
+  const std::string_view role = to_string(entry.role);
+  out["role"] = json::string(role.data(), role.size());
+  std::visit(
+      [&]<typename T>(const T& body) {
+        if constexpr (std::is_same_v<T, UnknownEntry>) {
+          out["bytes"] = to_hex(body.bytes);
+        } else {
+          // "epoch" of an election is the entry's own; "wall_clock_ms" and the like keep their
+          // units.
+          JsonWriter writer(out);
+          T::fields(writer, body);
+        }
+      },
+      entry.body);
+  return out;
+}
+
+std::string to_iso8601(Timestamp at) {
+  std::int64_t seconds = at.ms / 1000;
+  std::int64_t millis = at.ms % 1000;
+  if (millis < 0) {
+    millis += 1000;
+    --seconds;
+  }
+  // Days to a civil date: Howard Hinnant's algorithm, valid for every int64 day count that fits a
+  // year.
+  std::int64_t days = seconds / 86400;
+  std::int64_t rest = seconds % 86400;
+  if (rest < 0) {
+    rest += 86400;
+    --days;
+  }
+  const std::int64_t z = days + 719468;
+  const std::int64_t era = (z >= 0 ? z : z - 146096) / 146097;
+  const std::int64_t doe = z - era * 146097;
+  const std::int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+  const std::int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+  const std::int64_t mp = (5 * doy + 2) / 153;
+  const std::int64_t day = doy - (153 * mp + 2) / 5 + 1;
+  const std::int64_t month = mp < 10 ? mp + 3 : mp - 9;
+  const std::int64_t year = yoe + era * 400 + (month <= 2 ? 1 : 0);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", year, month, day, rest / 3600,
+                     rest / 60 % 60, rest % 60, millis);
+}
+
+}  // namespace gavel

@@ -1,0 +1,158 @@
+#include "core/entry.hpp"
+
+#include <fmt/format.h>
+
+namespace gavel {
+
+std::string_view to_string(Effect effect) {
+  switch (effect) {
+    case Effect::read:
+      return "read";
+    case Effect::write:
+      return "write";
+    case Effect::destructive:
+      return "destructive";
+    case Effect::irreversible:
+      return "irreversible";
+  }
+  return "irreversible";
+}
+
+std::string_view to_string(Role role) {
+  switch (role) {
+    case Role::driver:
+      return "driver";
+    case Role::voter:
+      return "voter";
+    case Role::decider:
+      return "decider";
+    case Role::executor:
+      return "executor";
+    case Role::observer:
+      return "observer";
+    case Role::approver:
+      return "approver";
+    case Role::admin:
+      return "admin";
+  }
+  return "driver";
+}
+
+std::string_view to_string(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::allow:
+      return "allow";
+    case Verdict::ask:
+      return "ask";
+    case Verdict::two_step:
+      return "two_step";
+    case Verdict::deny:
+      return "deny";
+  }
+  return "deny";
+}
+
+std::string_view to_string(Ruling ruling) {
+  return ruling == Ruling::commit ? "commit" : "abort";
+}
+
+std::string_view to_string(OutcomeKind kind) {
+  switch (kind) {
+    case OutcomeKind::ok:
+      return "ok";
+    case OutcomeKind::failed:
+      return "failed";
+    case OutcomeKind::unknown:
+      return "unknown";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(OutcomeSource source) {
+  switch (source) {
+    case OutcomeSource::call:
+      return "call";
+    case OutcomeSource::probe:
+      return "probe";
+    case OutcomeSource::person:
+      return "person";
+    case OutcomeSource::recovery:
+      return "recovery";
+  }
+  return "recovery";
+}
+
+std::string_view to_string(ProbeVerdict verdict) {
+  switch (verdict) {
+    case ProbeVerdict::happened:
+      return "happened";
+    case ProbeVerdict::absent:
+      return "absent";
+    case ProbeVerdict::unclear:
+      return "unclear";
+  }
+  return "unclear";
+}
+
+std::string_view to_string(HoldReason reason) {
+  switch (reason) {
+    case HoldReason::ask:
+      return "ask";
+    case HoldReason::two_step:
+      return "two_step";
+    case HoldReason::settling:
+      return "settling";
+  }
+  return "ask";
+}
+
+std::string_view to_string(HaltMode mode) {
+  return mode == HaltMode::halt ? "halt" : "freeze";
+}
+
+std::string_view to_string(KeySource source) {
+  switch (source) {
+    case KeySource::client:
+      return "client";
+    case KeySource::call_id:
+      return "call_id";
+    case KeySource::derived:
+      return "derived";
+  }
+  return "derived";
+}
+
+Payload Payload::of(std::string text) {
+  Payload payload;
+  if (text.empty()) return payload;
+  payload.digest = sha256(text);
+  payload.size = text.size();
+  payload.bytes = std::move(text);
+  return payload;
+}
+
+std::uint16_t kind_of(const Body& body) {
+  return std::visit(
+      []<typename T>(const T& b) -> std::uint16_t {
+        if constexpr (std::is_same_v<T, UnknownEntry>) {
+          return b.kind;
+        } else {
+          return T::kKind;
+        }
+      },
+      body);
+}
+
+std::string name_of(const Body& body) {
+  return std::visit(
+      []<typename T>(const T& b) -> std::string {
+        if constexpr (std::is_same_v<T, UnknownEntry>) {
+          return fmt::format("unknown({})", b.kind);
+        } else {
+          return std::string(T::kName);
+        }
+      },
+      body);
+}
+
+}  // namespace gavel

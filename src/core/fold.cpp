@@ -1,0 +1,269 @@
+#include "core/fold.hpp"
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+#include "core/rights.hpp"
+
+namespace gavel {
+namespace {
+
+// One overload per kind: true where the entry makes sense, and only then does the state change.
+class Folder {
+public:
+  Folder(State& state, const Entry& entry) : state_(state), entry_(entry) {}
+
+  bool operator()(const SessionOpened& opened) {
+    if (state_.opened_at.ms != 0 || entry_.position.value != 1) return false;
+    state_.agent = opened.agent;
+    state_.client = opened.client;
+    state_.opened_at = entry_.at;
+    return true;
+  }
+
+  bool operator()(const EpochElected& elected) {
+    if (elected.epoch != state_.epoch.next() || entry_.epoch != elected.epoch) return false;
+    state_.epoch = elected.epoch;
+    state_.driver = elected.driver;
+    state_.occurrences.clear();
+    state_.refused_in_epoch = 0;
+    return true;
+  }
+
+  bool operator()(const IntentProposed& proposal) {
+    if (state_.epoch.value == 0 || entry_.epoch != state_.epoch) return false;
+    if (proposal.key.empty() || state_.keys.contains(proposal.key)) return false;
+    OpenIntent open;
+    open.id = entry_.position;
+    open.proposal = proposal;
+    open.proposed_at = entry_.at;
+    open.epoch = entry_.epoch;
+    KeyRecord record;
+    record.intent = open.id;
+    record.digest = proposal.digest;
+    record.tool = proposal.tool;
+    state_.keys.emplace(proposal.key, std::move(record));
+    state_.key_of.emplace(open.id, proposal.key);
+    bump_occurrence(proposal, proposal.occurrence);
+    state_.open.emplace(open.id, std::move(open));
+    ++state_.counters.intents;
+    return true;
+  }
+
+  bool operator()(const Vote& vote) {
+    OpenIntent* open = undecided(vote.intent);
+    if (open == nullptr || entry_.author != vote.voter) return false;
+    const IntentProposed& proposal = open->proposal;
+    if (vote.digest != proposal.digest || vote.effect != proposal.effect ||
+        vote.policy_version != proposal.policy_version) {
+      return false;
+    }
+    const bool person = entry_.role == Role::approver || entry_.role == Role::admin;
+    // Nobody confirms their own request, and nobody speaks as the policy.
+    if (person && (vote.voter == kPolicyVoter ||
+                   (vote.verdict == Verdict::allow && vote.voter == proposal.requester))) {
+      return false;
+    }
+    if (person && open->phase != Phase::held) return false;
+    open->votes.push_back(vote);
+    return true;
+  }
+
+  bool operator()(const Held& held) {
+    OpenIntent* open = undecided(held.intent);
+    if (open == nullptr || open->phase != Phase::proposed) return false;
+    open->phase = Phase::held;
+    open->hold = held;
+    return true;
+  }
+
+  bool operator()(const Decision& decision) {
+    OpenIntent* open = undecided(decision.intent);
+    if (open == nullptr) return false;
+    if (decision.ruling == Ruling::abort) {
+      ++state_.counters.aborted;
+      close(*open, Final::aborted);
+      return true;
+    }
+    open->phase = Phase::committed;
+    open->budgets = decision.budgets;
+    ++state_.counters.committed;
+    return true;
+  }
+
+  bool operator()(const Attempt& attempt) {
+    OpenIntent* open = find(attempt.intent);
+    if (open == nullptr || (open->phase != Phase::committed && open->phase != Phase::unknown))
+      return false;
+    if (attempt.number != open->attempts + 1 || attempt.fencing_token <= state_.fencing_token)
+      return false;
+    open->phase = Phase::in_flight;
+    open->attempts = attempt.number;
+    open->attempt_at = entry_.at;
+    open->deadline = attempt.deadline;
+    state_.fencing_token = attempt.fencing_token;
+    return true;
+  }
+
+  bool operator()(const Outcome& outcome) {
+    OpenIntent* open = find(outcome.intent);
+    if (open == nullptr || outcome.attempt != open->attempts) return false;
+    if (open->phase != Phase::in_flight && open->phase != Phase::unknown) return false;
+    const bool person = entry_.role == Role::approver || entry_.role == Role::admin;
+    if (person != (outcome.source == OutcomeSource::person)) return false;
+    if (person && (open->phase != Phase::unknown || outcome.kind == OutcomeKind::unknown))
+      return false;
+    if (outcome.kind == OutcomeKind::unknown) {
+      if (open->phase == Phase::unknown) return false;
+      open->phase = Phase::unknown;
+      ++state_.counters.unknown;
+      return true;
+    }
+    const bool ok = outcome.kind == OutcomeKind::ok;
+    ++(ok ? state_.counters.ok : state_.counters.failed);
+    if (ok && open->proposal.has_probe && open->proposal.effect != Effect::read &&
+        outcome.source == OutcomeSource::call) {
+      state_.settling.emplace(open->id, open->proposal);
+    }
+    close(*open, ok ? Final::ok : Final::failed);
+    return true;
+  }
+
+  bool operator()(const Delivered& delivered) {
+    KeyRecord* record = record_of(delivered.intent);
+    if (record == nullptr || !record->closed || record->delivered) return false;
+    record->delivered = true;
+    return true;
+  }
+
+  bool operator()(const Replayed& replayed) {
+    const KeyRecord* record = record_of(replayed.intent);
+    if (record == nullptr) return false;
+    if (replayed.occurrence > 0) {
+      auto& count = state_.occurrences[call_digest(record->tool, record->digest)];
+      count = std::max(count, replayed.occurrence);
+    }
+    ++state_.counters.replayed;
+    return true;
+  }
+
+  bool operator()(const Probed& probed) {
+    const OpenIntent* open = find(probed.intent);
+    if (open != nullptr) return open->phase == Phase::unknown;
+    const auto settling = state_.settling.find(probed.intent);
+    if (settling == state_.settling.end()) return false;
+    if (probed.verdict == ProbeVerdict::happened) state_.settling.erase(settling);
+    return true;
+  }
+
+  bool operator()(const Refused&) {
+    ++state_.refused_in_epoch;
+    ++state_.counters.refused;
+    return true;
+  }
+
+  bool operator()(const BudgetReserved& reserved) { return fold_budget(state_.budgets, reserved); }
+  bool operator()(const BudgetSettled& settled) { return fold_budget(state_.budgets, settled); }
+
+  bool operator()(const HaltRaised&) { return false; }
+  bool operator()(const HaltLifted&) { return false; }
+  bool operator()(const PolicyActivated&) { return false; }
+  bool operator()(const UnknownEntry&) { return false; }
+
+  static bool fold_budget(std::map<std::string, Budget>& budgets, const BudgetReserved& reserved) {
+    if (reserved.budget.empty()) return false;
+    const auto [place, fresh] = budgets[reserved.budget].reserved.try_emplace(
+        {reserved.session, reserved.intent},
+        Budget::Reservation{reserved.calls, reserved.wall_clock});
+    return fresh;
+  }
+  static bool fold_budget(std::map<std::string, Budget>& budgets, const BudgetSettled& settled) {
+    const auto budget = budgets.find(settled.budget);
+    if (budget == budgets.end()) return false;
+    const auto reservation = budget->second.reserved.find({settled.session, settled.intent});
+    if (reservation == budget->second.reserved.end()) return false;
+    budget->second.calls_used += settled.calls;
+    budget->second.wall_clock_used += settled.wall_clock;
+    budget->second.reserved.erase(reservation);
+    return true;
+  }
+
+private:
+  OpenIntent* find(IntentId id) {
+    const auto found = state_.open.find(id);
+    return found == state_.open.end() ? nullptr : &found->second;
+  }
+  KeyRecord* record_of(IntentId id) {
+    const auto key = state_.key_of.find(id);
+    return key == state_.key_of.end() ? nullptr : &state_.keys.at(key->second);
+  }
+  OpenIntent* undecided(IntentId id) {
+    OpenIntent* open = find(id);
+    const bool waits =
+        open != nullptr && (open->phase == Phase::proposed || open->phase == Phase::held);
+    return waits ? open : nullptr;
+  }
+  void bump_occurrence(const IntentProposed& proposal, std::uint64_t occurrence) {
+    if (proposal.key_source != KeySource::derived) return;
+    auto& count = state_.occurrences[call_digest(proposal.tool, proposal.digest)];
+    count = std::max(count, occurrence);
+  }
+  void close(const OpenIntent& open, Final final) {
+    KeyRecord& record = state_.keys.at(open.proposal.key);
+    record.closed = true;
+    record.final = final;
+    record.answer = entry_.position;
+    state_.open.erase(open.id);
+  }
+
+  State& state_;
+  const Entry& entry_;
+};
+
+}  // namespace
+
+Folded fold(State& state, const Entry& entry) {
+  ASSERT(entry.position == state.tail.next());
+  state.tail = entry.position;
+  state.last_at = std::max(state.last_at, entry.at);
+  if (may_append(entry.role, kind_of(entry.body)) && std::visit(Folder(state, entry), entry.body)) {
+    return Folded::applied;
+  }
+  ++state.counters.skipped;
+  return Folded::skipped;
+}
+
+Folded fold(ControlState& state, const Entry& entry) {
+  ASSERT(entry.position == state.tail.next());
+  state.tail = entry.position;
+  // The engine counts barriers by the flag of the append, whatever a fold thinks of the entry.
+  if (raises_barrier(entry.body)) ++state.barrier;
+  bool applied = may_append(entry.role, kind_of(entry.body));
+  if (applied) {
+    if (const auto* halt = std::get_if<HaltRaised>(&entry.body)) {
+      state.halt = Halt{halt->mode, entry.author, halt->reason, entry.at, entry.position};
+    } else if (std::holds_alternative<HaltLifted>(entry.body)) {
+      applied = state.halt.has_value();
+      state.halt.reset();
+    } else if (const auto* policy = std::get_if<PolicyActivated>(&entry.body)) {
+      state.policy_version = policy->version;
+      state.policy_position = entry.position;
+    } else if (const auto* reserved = std::get_if<BudgetReserved>(&entry.body)) {
+      applied = Folder::fold_budget(state.budgets, *reserved);
+    } else if (const auto* settled = std::get_if<BudgetSettled>(&entry.body)) {
+      applied = Folder::fold_budget(state.budgets, *settled);
+    } else {
+      applied = false;
+    }
+  }
+  if (applied) return Folded::applied;
+  ++state.skipped;
+  return Folded::skipped;
+}
+
+bool raises_barrier(const Body& body) {
+  return std::holds_alternative<HaltRaised>(body) || std::holds_alternative<HaltLifted>(body) ||
+         std::holds_alternative<PolicyActivated>(body);
+}
+
+}  // namespace gavel

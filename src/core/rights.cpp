@@ -1,0 +1,46 @@
+#include "core/rights.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+namespace gavel {
+namespace {
+
+struct Right {
+  Role role;
+  std::uint16_t kind;
+};
+
+constexpr std::array kRights = {
+    Right{Role::driver, SessionOpened::kKind},   Right{Role::driver, EpochElected::kKind},
+    Right{Role::driver, IntentProposed::kKind},  Right{Role::voter, Vote::kKind},
+    Right{Role::decider, Held::kKind},           Right{Role::decider, Decision::kKind},
+    Right{Role::decider, Refused::kKind},        Right{Role::decider, Replayed::kKind},
+    Right{Role::decider, BudgetReserved::kKind}, Right{Role::decider, BudgetSettled::kKind},
+    Right{Role::executor, Attempt::kKind},       Right{Role::executor, Outcome::kKind},
+    Right{Role::executor, Probed::kKind},        Right{Role::executor, Delivered::kKind},
+    Right{Role::executor, BudgetSettled::kKind}, Right{Role::approver, Vote::kKind},
+    Right{Role::approver, Outcome::kKind},       Right{Role::observer, HaltRaised::kKind},
+    Right{Role::admin, SessionOpened::kKind},    Right{Role::admin, EpochElected::kKind},
+    Right{Role::admin, HaltRaised::kKind},       Right{Role::admin, HaltLifted::kKind},
+    Right{Role::admin, PolicyActivated::kKind},  Right{Role::admin, Vote::kKind},
+    Right{Role::admin, Outcome::kKind},          Right{Role::admin, Refused::kKind},
+};
+
+}  // namespace
+
+bool may_append(Role role, std::uint16_t kind) {
+  return std::any_of(kRights.begin(), kRights.end(),
+                     [&](const Right& right) { return right.role == role && right.kind == kind; });
+}
+
+Status check_rights(const Entry& entry) {
+  if (may_append(entry.role, kind_of(entry.body))) return {};
+  return fail(ErrorCode::permission_denied,
+              fmt::format("the role {} may not append an entry of kind {}", to_string(entry.role),
+                          name_of(entry.body)));
+}
+
+}  // namespace gavel

@@ -1,0 +1,88 @@
+#include "core/state.hpp"
+
+#include <algorithm>
+
+namespace gavel {
+
+std::string_view to_string(Phase phase) {
+  switch (phase) {
+    case Phase::proposed:
+      return "proposed";
+    case Phase::held:
+      return "held";
+    case Phase::committed:
+      return "committed";
+    case Phase::in_flight:
+      return "in_flight";
+    case Phase::unknown:
+      return "unknown";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(Final final) {
+  switch (final) {
+    case Final::ok:
+      return "ok";
+    case Final::failed:
+      return "failed";
+    case Final::aborted:
+      return "aborted";
+  }
+  return "failed";
+}
+
+std::uint64_t Budget::calls_reserved() const {
+  std::uint64_t sum = 0;
+  for (const auto& [who, reservation] : reserved) sum += reservation.calls;
+  return sum;
+}
+
+Duration Budget::wall_clock_reserved() const {
+  Duration sum{0};
+  for (const auto& [who, reservation] : reserved) sum += reservation.wall_clock;
+  return sum;
+}
+
+bool is_confirmed(const OpenIntent& intent) {
+  return std::any_of(intent.votes.begin(), intent.votes.end(), [](const Vote& vote) {
+    return vote.verdict == Verdict::allow && vote.voter != kPolicyVoter;
+  });
+}
+
+Digest call_digest(std::string_view tool, const Digest& arguments) {
+  return sha256({tool, std::string_view("\0", 1), arguments.view()});
+}
+
+std::optional<Timestamp> next_due(const State& state) {
+  constexpr Duration kLookAgain{24 * 3'600'000};
+  std::optional<Timestamp> due;
+  const auto consider = [&](Timestamp at) { due = due ? std::min(*due, at) : at; };
+  for (const auto& [id, intent] : state.open) {
+    switch (intent.phase) {
+      case Phase::proposed:
+        break;
+      case Phase::held:
+        if (!intent.hold) break;
+        consider(intent.hold->expires_at);
+        if (intent.hold->reason == HoldReason::two_step && is_confirmed(intent)) {
+          consider(intent.hold->not_before);
+        }
+        break;
+      case Phase::committed:
+        consider(intent.proposed_at);
+        break;
+      case Phase::in_flight:
+        consider(intent.deadline);
+        break;
+      case Phase::unknown:
+        consider(intent.deadline + kLookAgain);
+        break;
+    }
+  }
+  // A write that has not settled must be probed again after a restart.
+  if (!due && !state.settling.empty()) consider(state.last_at);
+  return due;
+}
+
+}  // namespace gavel

@@ -1,0 +1,283 @@
+#pragma once
+// The byte form shared by entries and snapshots: fields as (number << 3 | type, value), so that a
+// reader skips what it does not know. Type 0 is a varint (enums and bools as they are, times and
+// spans zigzag), type 2 a length and that many bytes (strings, digests, nested structs); a repeated
+// field stands several times. Defaults are left out.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "core/entry.hpp"
+#include "core/state.hpp"
+
+namespace gavel::wire {
+
+inline constexpr std::uint64_t kVarint = 0;
+inline constexpr std::uint64_t kBytes = 2;
+
+inline void put_varint(std::string& out, std::uint64_t value) {
+  while (value >= 0x80) {
+    out.push_back(static_cast<char>(value | 0x80));
+    value >>= 7;
+  }
+  out.push_back(static_cast<char>(value));
+}
+inline std::uint64_t zigzag(std::int64_t value) {
+  return (static_cast<std::uint64_t>(value) << 1) ^ static_cast<std::uint64_t>(value >> 63);
+}
+inline std::int64_t unzigzag(std::uint64_t value) {
+  return static_cast<std::int64_t>(value >> 1) ^ -static_cast<std::int64_t>(value & 1);
+}
+inline void put_bytes(std::string& out, std::string_view bytes) {
+  put_varint(out, bytes.size());
+  out += bytes;
+}
+
+// Reads from bytes that are not trusted; after a failure every get gives nothing.
+class Reader {
+public:
+  explicit Reader(std::string_view bytes) : rest_(bytes) {}
+  bool ok() const { return ok_; }
+  bool done() const { return rest_.empty() || !ok_; }
+  std::string_view rest() const { return rest_; }
+
+  std::uint64_t varint() {
+    std::uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64 && !rest_.empty(); shift += 7) {
+      const auto byte = static_cast<std::uint8_t>(rest_.front());
+      rest_.remove_prefix(1);
+      if (shift == 63 && byte > 1) break;
+      value |= static_cast<std::uint64_t>(byte & 0x7F) << shift;
+      if (byte < 0x80) return value;
+    }
+    ok_ = false;
+    return 0;
+  }
+  std::string_view bytes() {
+    const std::uint64_t length = varint();
+    if (!ok_ || length > rest_.size()) {
+      ok_ = false;
+      return {};
+    }
+    const auto taken = rest_.substr(0, static_cast<std::size_t>(length));
+    rest_.remove_prefix(taken.size());
+    return taken;
+  }
+  std::uint8_t byte() {
+    if (rest_.empty()) {
+      ok_ = false;
+      return 0;
+    }
+    const auto taken = static_cast<std::uint8_t>(rest_.front());
+    rest_.remove_prefix(1);
+    return taken;
+  }
+  void fail() { ok_ = false; }
+
+private:
+  std::string_view rest_;
+  bool ok_ = true;
+};
+
+// --- writing: one visitor over a struct's fields() ---
+class Writer {
+public:
+  explicit Writer(std::string& out) : out_(out) {}
+  template <typename T>
+  void operator()(std::uint64_t number, std::string_view, const T& value);
+
+private:
+  void key(std::uint64_t number, std::uint64_t type) { put_varint(out_, number << 3 | type); }
+  std::string& out_;
+};
+
+// --- reading: the visitor asks each field for its number ---
+struct Field {
+  std::uint64_t number = 0;
+  std::uint64_t type = 0;
+  std::uint64_t varint = 0;
+  std::string_view bytes;
+};
+// The next field; number 0 where it cannot be read.
+Field next_field(Reader& reader);
+
+enum class Parsed { ok, malformed };
+
+// Sets the member that `field` is of; an unknown number is skipped.
+class FieldSetter {
+public:
+  explicit FieldSetter(const Field& field) : field_(field) {}
+  template <typename T>
+  void operator()(std::uint64_t number, std::string_view, T& value);
+  bool malformed() const { return malformed_; }
+
+private:
+  const Field& field_;
+  bool malformed_ = false;
+};
+
+template <typename T>
+std::string write_fields(const T& value) {
+  std::string out;
+  Writer writer(out);
+  T::fields(writer, value);
+  return out;
+}
+template <typename T>
+Parsed read_fields(std::string_view bytes, T& value) {
+  Reader reader(bytes);
+  while (!reader.done()) {
+    const Field field = next_field(reader);
+    if (!reader.ok()) return Parsed::malformed;
+    FieldSetter setter(field);
+    T::fields(setter, value);
+    if (setter.malformed()) return Parsed::malformed;
+  }
+  return reader.ok() ? Parsed::ok : Parsed::malformed;
+}
+
+// The largest value of each enum that travels; more is malformed.
+template <typename E>
+inline constexpr std::uint64_t kEnumMax = 0;
+template <>
+inline constexpr std::uint64_t kEnumMax<Effect> = 3;
+template <>
+inline constexpr std::uint64_t kEnumMax<Role> = 6;
+template <>
+inline constexpr std::uint64_t kEnumMax<Verdict> = 3;
+template <>
+inline constexpr std::uint64_t kEnumMax<Ruling> = 1;
+template <>
+inline constexpr std::uint64_t kEnumMax<OutcomeKind> = 2;
+template <>
+inline constexpr std::uint64_t kEnumMax<OutcomeSource> = 3;
+template <>
+inline constexpr std::uint64_t kEnumMax<ProbeVerdict> = 2;
+template <>
+inline constexpr std::uint64_t kEnumMax<HoldReason> = 2;
+template <>
+inline constexpr std::uint64_t kEnumMax<HaltMode> = 1;
+template <>
+inline constexpr std::uint64_t kEnumMax<KeySource> = 2;
+
+template <>
+inline constexpr std::uint64_t kEnumMax<Phase> = 4;
+template <>
+inline constexpr std::uint64_t kEnumMax<Final> = 2;
+
+template <typename T>
+inline constexpr bool kIsNumber = false;
+template <typename Tag>
+inline constexpr bool kIsNumber<Number<Tag>> = true;
+template <typename T>
+inline constexpr bool kIsName = false;
+template <typename Tag>
+inline constexpr bool kIsName<Name<Tag>> = true;
+template <typename T>
+inline constexpr bool kIsVector = false;
+template <typename T>
+inline constexpr bool kIsVector<std::vector<T>> = true;
+
+template <typename T>
+void Writer::operator()(std::uint64_t number, std::string_view name, const T& value) {
+  if constexpr (kIsVector<T>) {
+    for (const auto& element : value) {
+      key(number, kBytes);
+      put_bytes(out_, write_fields(element));
+    }
+  } else if constexpr (kIsName<T>) {
+    (*this)(number, name, value.value);
+  } else if constexpr (kIsNumber<T>) {
+    (*this)(number, name, value.value);
+  } else if constexpr (std::is_same_v<T, Timestamp>) {
+    if (value.ms == 0) return;
+    key(number, kVarint);
+    put_varint(out_, zigzag(value.ms));
+  } else if constexpr (std::is_same_v<T, Duration>) {
+    if (value.count() == 0) return;
+    key(number, kVarint);
+    put_varint(out_, zigzag(value.count()));
+  } else if constexpr (std::is_enum_v<T> || std::is_integral_v<T>) {
+    if (static_cast<std::uint64_t>(value) == 0) return;
+    key(number, kVarint);
+    put_varint(out_, static_cast<std::uint64_t>(value));
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    if (value.empty()) return;
+    key(number, kBytes);
+    put_bytes(out_, value);
+  } else if constexpr (std::is_same_v<T, Digest>) {
+    if (value.is_zero()) return;
+    key(number, kBytes);
+    put_bytes(out_, value.view());
+  } else if constexpr (std::is_same_v<T, Payload>) {
+    if (value == Payload{}) return;
+    std::string nested;
+    Writer inner(nested);
+    inner(1, "digest", value.digest);
+    inner(2, "size", value.size);
+    inner(3, "bytes", value.bytes);
+    key(number, kBytes);
+    put_bytes(out_, nested);
+  } else {
+    key(number, kBytes);
+    put_bytes(out_, write_fields(value));
+  }
+}
+
+template <typename T>
+void FieldSetter::operator()(std::uint64_t number, std::string_view name, T& value) {
+  if (field_.number != number || malformed_) return;
+  const auto expect = [this](std::uint64_t type) {
+    if (field_.type != type) malformed_ = true;
+    return !malformed_;
+  };
+  if constexpr (kIsVector<T>) {
+    if (!expect(kBytes)) return;
+    malformed_ = read_fields(field_.bytes, value.emplace_back()) == Parsed::malformed;
+  } else if constexpr (kIsName<T> || kIsNumber<T>) {
+    (*this)(number, name, value.value);
+  } else if constexpr (std::is_same_v<T, Timestamp>) {
+    if (expect(kVarint)) value.ms = unzigzag(field_.varint);
+  } else if constexpr (std::is_same_v<T, Duration>) {
+    if (expect(kVarint)) value = Duration{unzigzag(field_.varint)};
+  } else if constexpr (std::is_enum_v<T>) {
+    if (!expect(kVarint)) return;
+    malformed_ = field_.varint > kEnumMax<T>;
+    if (!malformed_) value = static_cast<T>(field_.varint);
+  } else if constexpr (std::is_same_v<T, bool>) {
+    if (!expect(kVarint)) return;
+    malformed_ = field_.varint > 1;
+    value = field_.varint == 1;
+  } else if constexpr (std::is_integral_v<T>) {
+    if (expect(kVarint)) value = field_.varint;
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    if (expect(kBytes)) value = field_.bytes;
+  } else if constexpr (std::is_same_v<T, Digest>) {
+    if (!expect(kBytes)) return;
+    const auto digest = digest_from_bytes(field_.bytes);
+    malformed_ = !digest;
+    if (digest) value = *digest;
+  } else if constexpr (std::is_same_v<T, Payload>) {
+    if (!expect(kBytes)) return;
+    Reader reader(field_.bytes);
+    while (!reader.done() && !malformed_) {
+      const Field inner = next_field(reader);
+      FieldSetter setter(inner);
+      if (reader.ok()) {
+        setter(1, "digest", value.digest);
+        setter(2, "size", value.size);
+        setter(3, "bytes", value.bytes);
+      }
+      malformed_ = !reader.ok() || setter.malformed();
+    }
+    // Inline bytes are all of the payload or none of it.
+    malformed_ = malformed_ || !reader.ok() || (!value.bytes.empty() && !value.is_inline());
+  } else {
+    if (expect(kBytes)) malformed_ = read_fields(field_.bytes, value) == Parsed::malformed;
+  }
+}
+
+}  // namespace gavel::wire
