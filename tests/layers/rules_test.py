@@ -140,7 +140,8 @@ class Bans(unittest.TestCase):
     def test_what_only_looks_alike_passes(self):
         for line in ("Thing(const Thing&) = delete;", "// a new day", "random.next();",
                      "std::chrono::system_clock::time_point t;", "this->random();",
-                     'say("delete everything");', "filesystem(path);"):
+                     'say("delete everything");', "filesystem(path);",
+                     "return std::unique_ptr<Thing>(new Thing(x));"):
             with self.subTest(line):
                 self.assertEqual([], self.broken(line))
 
@@ -159,8 +160,8 @@ class Lambdas(unittest.TestCase):
         return len(findings(rules.check_lambdas, {"src/runtime/b.cpp": code}))
 
     def test_a_capturing_coroutine_is_found(self):
-        self.assertEqual(1, self.broken("auto f = [this]() -> asio::awaitable<void> { go(); };"))
-        self.assertEqual(1, self.broken("auto f = [&x](int (*g)(int)) -> awaitable<int> {\n}"))
+        self.assertEqual(1, self.broken("auto f = [this]() -> asio::awaitable<void> { co_await go(); };"))
+        self.assertEqual(1, self.broken("auto f = [&x](int (*g)(int)) -> awaitable<int> {\nco_return 1;}"))
         self.assertEqual(1, self.broken("auto f = [x] {\n  co_await x;\n};"))
 
     def test_a_lambda_without_captures_may_be_one(self):
@@ -169,6 +170,9 @@ class Lambdas(unittest.TestCase):
     def test_a_capturing_lambda_that_is_none_may_hold_one(self):
         self.assertEqual(0, self.broken("auto f = [x] { return [](int y) -> awaitable<int> "
                                         "{ co_return y; }(x); };"))
+
+    def test_one_that_hands_a_coroutine_on_is_none(self):
+        self.assertEqual(0, self.broken("auto f = [this]() -> awaitable<void> { return go(); };"))
 
     def test_subscripts_and_attributes_are_no_lambdas(self):
         self.assertEqual(0, self.broken("co_await table[i](x);\n[[nodiscard]] awaitable<int> f();"))
