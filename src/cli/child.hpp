@@ -1,0 +1,29 @@
+#pragma once
+// Programs that the command line starts: in the foreground, taking part in its signals, or
+// detached, outliving it.
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace gavel {
+
+using Environment = std::map<std::string, std::string>;
+
+// Runs `command` (looked up in PATH) with this process's standard streams, forwards to it the
+// signals that are sent to this process alone, and returns its exit code, or 128 + the signal that
+// ended it. Errors: not_found, permission_denied, unavailable.
+Result<int> run_child(const std::vector<std::string>& command, const Environment& environment);
+
+// Starts `command` in a session of its own, without a terminal, writing to the end of `log`.
+Result<pid_t> start_detached(const std::vector<std::string>& command,
+                             const std::filesystem::path& log);
+// Whether a child that start_detached started has ended.
+bool has_ended(pid_t child);
+
+}  // namespace gavel

@@ -1,0 +1,124 @@
+#include "cli/client.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "base/text.hpp"
+
+namespace gavel {
+namespace {
+
+constexpr std::size_t kMessageBytesMax = 4000;
+
+Result<json::value> body_of(const HttpAnswer& answer) {
+  if (answer.status >= 400) return std::unexpected(error_of(answer));
+  if (answer.body.empty()) return json::value(json::object{});
+  auto value = parse_json(answer.body, {.max_bytes = kAnswerBytesMax, .max_depth = 512});
+  if (!value) {
+    return fail(ErrorCode::unavailable,
+                "the answer is not JSON, so it is not from a Gavel daemon; check --url");
+  }
+  return value;
+}
+
+ErrorCode code_of_status(int status) {
+  switch (status) {
+    case 400:
+      return ErrorCode::invalid_argument;
+    case 401:
+      return ErrorCode::unauthenticated;
+    case 403:
+      return ErrorCode::permission_denied;
+    case 404:
+      return ErrorCode::not_found;
+    case 409:
+      return ErrorCode::conflict;
+    case 413:
+      return ErrorCode::too_large;
+    case 429:
+    case 503:
+      return ErrorCode::busy;
+    case 504:
+      return ErrorCode::timeout;
+    case 507:
+      return ErrorCode::storage_failed;
+    default:
+      return ErrorCode::internal;
+  }
+}
+
+}  // namespace
+
+Error error_of(const HttpAnswer& answer) {
+  const auto body = parse_json(answer.body);
+  const auto* error = body ? find_object(*body, "error") : nullptr;
+  if (error == nullptr) {
+    return {
+        code_of_status(answer.status),
+        fmt::format("the daemon answered HTTP {} without saying why; see its log", answer.status)};
+  }
+  const json::value value(*error);
+  return {error_code_from(string_or(value, "code")),
+          for_display(string_or(value, "message"), kMessageBytesMax)};
+}
+
+Client::Client(std::string url, std::string token, HttpClient http)
+    : url_(std::move(url)), token_(std::move(token)), http_(std::move(http)) {}
+
+Result<Client> Client::make(std::string url, std::string token) {
+  ASSIGN_OR_RETURN(auto endpoint, parse_endpoint(url));
+  return Client(std::move(url), std::move(token), HttpClient(std::move(endpoint)));
+}
+
+HttpSend Client::request(std::string method, const std::string& target) const {
+  HttpSend send{.method = std::move(method), .target = target, .body = {}, .headers = {}};
+  if (!token_.empty()) send.headers.emplace_back("Authorization", "Bearer " + token_);
+  return send;
+}
+
+std::unexpected<Error> Client::unreachable(const Error& error) const {
+  if (error.code == ErrorCode::unavailable) {
+    return fail(ErrorCode::unavailable,
+                fmt::format("no daemon at {} ({}); start it with: gavel up", url_, error.message));
+  }
+  if (error.code == ErrorCode::timeout) {
+    return fail(ErrorCode::timeout,
+                fmt::format("the daemon at {} did not answer in time; see gavel doctor", url_));
+  }
+  return std::unexpected(error);
+}
+
+Result<json::value> Client::exchange(const HttpSend& send,
+                                     std::chrono::milliseconds patience) const {
+  auto answer = http_.send(send, deadline_in(patience));
+  if (!answer) return unreachable(answer.error());
+  return body_of(*answer);
+}
+
+Result<json::value> Client::get(const std::string& target) const {
+  return exchange(request("GET", target), kPatience);
+}
+
+Result<json::value> Client::post(const std::string& target, const json::value& body) const {
+  return post(target, body, kPatience);
+}
+
+Result<json::value> Client::post(const std::string& target, const json::value& body,
+                                 std::chrono::milliseconds patience) const {
+  auto send = request("POST", target);
+  send.body = write_json(body);
+  return exchange(send, patience);
+}
+
+Result<HttpUpgraded> Client::upgrade(const std::string& target, const json::value& body,
+                                     std::string_view protocol) const {
+  auto send = request("POST", target);
+  send.body = write_json(body);
+  auto upgraded = http_.upgrade(send, protocol, deadline_in(kPatience));
+  if (!upgraded) return unreachable(upgraded.error());
+  if (!upgraded->second) return std::unexpected(error_of(upgraded->first));
+  return std::move(*upgraded->second);
+}
+
+}  // namespace gavel

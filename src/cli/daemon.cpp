@@ -1,0 +1,123 @@
+#include "cli/daemon.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <thread>
+
+#include "base/text.hpp"
+#include "cli/child.hpp"
+#include "cli/discovery.hpp"
+
+namespace gavel {
+namespace {
+
+constexpr std::chrono::seconds kProbePatience{5};
+constexpr std::chrono::seconds kStartPatience{30};
+constexpr std::chrono::milliseconds kProbeEvery{50};
+
+// Held by the one process that starts the daemon.
+class StartLock {
+public:
+  static Result<StartLock> take(const std::filesystem::path& file) {
+    const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+      return fail(ErrorCode::permission_denied,
+                  fmt::format("cannot open {}: {}", file.string(), std::strerror(errno)));
+    }
+    StartLock lock(fd);
+    const auto deadline = deadline_in(kStartPatience);
+    while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+      if (std::chrono::steady_clock::now() > deadline) {
+        return fail(ErrorCode::timeout,
+                    fmt::format("another process is starting a daemon and holds {}; try again",
+                                file.string()));
+      }
+      std::this_thread::sleep_for(kProbeEvery);
+    }
+    return lock;
+  }
+
+  explicit StartLock(int fd) : fd_(fd) {}
+  StartLock(StartLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  StartLock& operator=(StartLock&&) = delete;
+  ~StartLock() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+
+private:
+  int fd_;
+};
+
+std::string last_line(const std::filesystem::path& log) {
+  const auto text = read_text_file(log);
+  if (!text) return {};
+  std::string_view rest = *text;
+  while (rest.ends_with('\n')) rest.remove_suffix(1);
+  const auto line = rest.rfind('\n');
+  return for_display(line == std::string_view::npos ? rest : rest.substr(line + 1), 500);
+}
+
+// The URL that daemon.json names now, where something answers there.
+std::optional<std::string> running_daemon(const std::filesystem::path& state) {
+  const auto record = read_daemon_record(state);
+  if (!record || !*record || !answers((*record)->url)) return std::nullopt;
+  return (*record)->url;
+}
+
+}  // namespace
+
+bool answers(const std::string& url) {
+  const auto endpoint = parse_endpoint(url);
+  if (!endpoint) return false;
+  HttpSend request;
+  request.target = "/v1/health";
+  return HttpClient(*endpoint).send(request, deadline_in(kProbePatience)).has_value();
+}
+
+Status ensure_daemon(const Context& context) {
+  ASSIGN_OR_RETURN(const auto url, context.daemon_url());
+  if (answers(url)) return {};
+  if (!context.globals().url.empty()) {
+    return fail(ErrorCode::unavailable,
+                fmt::format("no daemon at {}; start it with: gavel up", url));
+  }
+  ASSIGN_OR_RETURN(const auto state, context.state());
+  std::error_code error;
+  std::filesystem::create_directories(state, error);
+  if (error) {
+    return fail(ErrorCode::permission_denied, fmt::format("cannot make the state directory {}: {}",
+                                                          state.string(), error.message()));
+  }
+  ::chmod(state.c_str(), 0700);
+  ASSIGN_OR_RETURN(const auto lock, StartLock::take(state / "start.lock"));
+  if (running_daemon(state)) return {};
+  const auto log = state / "gavel.log";
+  ASSIGN_OR_RETURN(const auto child,
+                   start_detached({context.world().program, "up", "--state", state.string()}, log));
+  const auto deadline = deadline_in(kStartPatience);
+  while (!running_daemon(state)) {
+    if (has_ended(child)) {
+      return fail(ErrorCode::unavailable,
+                  fmt::format("the daemon did not start: {} (all of it in {})", last_line(log),
+                              log.string()));
+    }
+    if (std::chrono::steady_clock::now() > deadline) {
+      return fail(ErrorCode::timeout, fmt::format("the daemon was not ready after {} s; see {}",
+                                                  kStartPatience.count(), log.string()));
+    }
+    std::this_thread::sleep_for(kProbeEvery);
+  }
+  context.note(fmt::format("gavel: started a daemon, pid {}, log {}", child, log.string()));
+  return {};
+}
+
+}  // namespace gavel

@@ -1,0 +1,55 @@
+// gavel up: starts the daemon in the foreground, through the application's hook.
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "cli/commands.hpp"
+#include "cli/discovery.hpp"
+
+namespace gavel {
+namespace {
+
+Result<int> run_up(Context& context, UpOptions options) {
+  if (!context.hooks().up) {
+    return fail(ErrorCode::unsupported, "this build has no daemon");
+  }
+  ASSIGN_OR_RETURN(const auto state, context.state());
+  options.state_directory = state.string();
+  if (!options.config_path.empty()) {
+    const std::filesystem::path given(options.config_path);
+    const auto absolute =
+        given.is_absolute() ? given : std::filesystem::path(context.world().directory) / given;
+    options.config_path = absolute.lexically_normal().string();
+    if (!std::filesystem::exists(absolute)) {
+      return fail(ErrorCode::not_found,
+                  fmt::format("there is no {}; make one with gavel init", options.config_path));
+    }
+  }
+  context.world().out.flush();
+  return context.hooks().up(options);
+}
+
+}  // namespace
+
+Command up_command() {
+  auto options = std::make_shared<UpOptions>();
+  options->listen = kDefaultListen;
+  options->log_level = "info";
+  Command command("up", "start the daemon, in the foreground");
+  command.description =
+      "Without a configuration it starts on loopback with an embedded store and safe defaults: "
+      "reads pass, writes ask, destructive calls need two steps.";
+  command.option("-c,--config", "FILE", options->config_path,
+                 "gavel.yaml: servers, tools, rules (STATE/gavel.yaml where it exists)",
+                 Values::file);
+  command.option("--listen", "HOST:PORT", options->listen,
+                 "where to listen; port 0 takes a free one (127.0.0.1:7420)");
+  command.option("--log-level", "LEVEL", options->log_level, "how much to log (info)").choices = {
+      "error", "warn", "info", "debug"};
+  command.run = [options](Context& context) { return run_up(context, *options); };
+  return command;
+}
+
+}  // namespace gavel
