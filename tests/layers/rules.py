@@ -253,7 +253,7 @@ def check_clocks(tree):
 BANS = {
     "regex": (r"\bstd::(w?regex|regex_match|regex_search|regex_replace)\b",
               "use RE2: it cannot blow up on hostile input", lambda s: True),
-    "rand": (r"(?<![\w:.>])(s?rand|random|drand48)\s*\(|\bstd::s?rand\b|\brandom_device\b|\bmt19937",
+    "rand": (r"(?<![\w:.>])(s?rand|drand48)\s*\(|\bstd::s?rand\b|\brandom_device\b|\bmt19937",
              "use Random of runtime/clock.hpp", lambda s: not s.is_test and s.folder),
     "sleep": (r"\bsleep_(for|until)\b|(?<![\w:.>])(u|nano)?sleep\s*\(",
               "wait for the event itself, with a deadline",
