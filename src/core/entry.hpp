@@ -277,7 +277,7 @@ struct Outcome {
   static auto fields(auto& v, auto& self) {
     v(1, "intent", self.intent);
     v(2, "attempt", self.attempt);
-    v(3, "kind", self.kind);
+    v(3, "outcome", self.kind);  // "kind" is the entry's own
     v(4, "source", self.source);
     v(5, "result", self.result);
     v(6, "reason", self.reason);
