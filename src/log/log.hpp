@@ -1,22 +1,23 @@
 #pragma once
 // The Log port: durable, totally ordered, append-only logs, one per session and one per control
 // scope, that know nothing of what their entries mean. Every engine gives the same promises and
-// passes the same conformance suite (log/conformance.hpp):
+// passes the same conformance suite (log/conformance_test.cpp):
 //
-//   append   compare-and-append of a batch over one or more logs, all or nothing. It is sequenced
-//   when append
-//            returns (later appends see the new tails) and durable when the callback runs. Engines
-//            complete in order and fail-stop: after one failed write or sync nothing is ever
-//            accepted again.
-//   fence    a part whose epoch is below the log's is refused (I3); one that elects raises the
-//   epoch. guard    a batch is refused if a named log's barrier differs from the one that the
-//   decision saw (I6). repeat   an append whose id was already applied at its expected tail is
-//   answered, not repeated. read     durable entries only. head() is linearizable with append on
-//   the same engine. watch    a push whenever a log's durable tail moves; resumable, because a
-//   reader asks for positions.
+//   append  compare-and-append of a batch over one or more logs, all or nothing. It is sequenced
+//           when append returns (later appends see the new tails) and durable when the callback
+//           runs. Engines complete in order and fail-stop: after one failed write or sync nothing
+//           is ever accepted again.
+//   fence   a part whose epoch is below the log's is refused (I3); one that elects raises it.
+//   guard   a batch is refused if a named log's barrier differs from the one that the decision
+//           saw (I6).
+//   repeat  an append whose id was already applied at its expected tail is answered, not repeated.
+//   read    durable entries only. head() is linearizable with append on the same engine.
+//   watch   a push whenever a log's durable tail moves; resumable, because a reader asks for
+//           positions.
 //
-// Thread rule: any thread may call any method. OnDurable runs on the engine's committer thread
-// (memory engine: inside append) and must only hand over, never block.
+// Thread rule: any thread may call any method. OnDurable and OnAdvance run on the engine's
+// committer thread (memory engine: inside append) and must only hand over: never block, never call
+// trim(), never end the life of the engine.
 
 #include <array>
 #include <cstdint>
@@ -85,10 +86,11 @@ struct Head {
   Position durable;  // what read() returns
   Epoch epoch;
   std::uint64_t barrier = 0;
-  Digest chain;        // hash of the last sequenced entry: docs/formats/log.md
-  Position trimmed;    // entries up to here are gone
-  Position snapshot;   // of the saved snapshot; 0: none
-  Timestamp next_due;  // 0: none
+  Digest chain;          // hash of the last sequenced entry: docs/formats/log.md
+  Digest durable_chain;  // hash of the last durable entry
+  Position trimmed;      // entries up to here are gone
+  Position snapshot;     // of the saved snapshot; 0: none
+  Timestamp next_due;    // 0: none
 };
 
 struct StoredEntry {
@@ -122,9 +124,9 @@ class Log {
 public:
   virtual ~Log() = default;
 
-  // Errors, with nothing changed: conflict (another tail; the message names both), stale_epoch,
-  // halted (a guard's barrier was raised), invalid_argument, too_large, storage_failed. on_durable
-  // runs only if this returns a value.
+  // Errors, with nothing changed: conflict (another tail, or a lost election; the message names
+  // both), stale_epoch, halted (a guard's barrier was raised), invalid_argument, too_large, busy
+  // (too much waits for the disk), storage_failed. on_durable runs only if this returns a value.
   virtual Result<Sequenced> append(Append append, OnDurable on_durable) = 0;
 
   // Entries from `from` (>= 1) on, at least one if there is one. not_found where they were trimmed.
@@ -137,7 +139,8 @@ public:
   // Watches one log, or all of them where `log` is empty.
   virtual std::unique_ptr<Subscription> watch(std::optional<LogId> log, OnAdvance on_advance) = 0;
 
-  // Keeps the newest snapshot of a log. Not synced: losing one costs time, not data.
+  // Keeps the newest snapshot of a log. Not synced: losing one costs time, not data. One that is
+  // ahead of the durable entries is refused (conflict); an older one than the saved is ignored.
   virtual Status save_snapshot(const LogId& log, const Snapshot& snapshot) = 0;
   virtual Result<std::optional<Snapshot>> load_snapshot(const LogId& log) = 0;
 
@@ -147,7 +150,7 @@ public:
   // Logs whose next_due is at or before `now`, earliest first.
   virtual Result<std::vector<LogId>> due(Timestamp now, std::size_t limit) = 0;
 
-  // Forgets entries up to `up_to`, which must not be behind a saved snapshot's position.
+  // Forgets entries up to `up_to`, which the saved snapshot must cover (else conflict).
   virtual Status trim(const LogId& log, Position up_to) = 0;
 
   // Ok, or why the engine stopped.
