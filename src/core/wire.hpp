@@ -2,7 +2,9 @@
 // The byte form shared by entries and snapshots: fields as (number << 3 | type, value), so that a
 // reader skips what it does not know. Type 0 is a varint (enums and bools as they are, times and
 // spans zigzag), type 2 a length and that many bytes (strings, digests, nested structs); a repeated
-// field stands several times. Defaults are left out.
+// field stands several times. Empty strings, digests, payloads and
+// lists and zero times are left out; numbers, enums and bools never, as their defaults need not be
+// zero.
 
 #include <cstdint>
 #include <string>
@@ -201,7 +203,6 @@ void Writer::operator()(std::uint64_t number, std::string_view name, const T& va
     key(number, kVarint);
     put_varint(out_, zigzag(value.count()));
   } else if constexpr (std::is_enum_v<T> || std::is_integral_v<T>) {
-    if (static_cast<std::uint64_t>(value) == 0) return;
     key(number, kVarint);
     put_varint(out_, static_cast<std::uint64_t>(value));
   } else if constexpr (std::is_same_v<T, std::string>) {
