@@ -64,7 +64,6 @@ public:
   asio::awaitable<Result<Position>> wait_for(LogId log, Position from,
                                              SteadyTime deadline) override;
   std::unique_ptr<Subscription> watch(OnAdvance on_advance) override;
-  std::unique_ptr<Subscription> watch(OnAdvance on_advance) override;
   Result<std::string> payload(const Payload& payload) override;
   asio::awaitable<Result<std::vector<PendingView>>> pending() override;
   asio::awaitable<Status> vote(LogId session, CastVote vote, Caller caller) override;

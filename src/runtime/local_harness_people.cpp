@@ -212,13 +212,6 @@ std::unique_ptr<Subscription> LocalHarness::watch(OnAdvance on_advance) {
   });
 }
 
-std::unique_ptr<Subscription> LocalHarness::watch(OnAdvance on_advance) {
-  return log_.watch(std::nullopt, [executor = executor_, on_advance = std::move(on_advance)](
-                                      const LogId& log, Position tail) {
-    asio::post(executor, [on_advance, log, tail] { on_advance(log, tail); });
-  });
-}
-
 Result<std::string> LocalHarness::payload(const Payload& payload) {
   if (payload.is_inline()) return payload.bytes;
   return log_.blob(payload.digest);
