@@ -101,6 +101,16 @@ struct BudgetSpec {
   Duration wall_clock{0};
 };
 
+// The daemon's own settings.
+struct DaemonSpec {
+  std::string listen = "127.0.0.1:7420";  // host:port on loopback; port 0: any free one
+  // How long a held call keeps its caller waiting before it answers "pending, ask again"; the
+  // second one where the client shows progress.
+  Duration hold_patience{50'000};
+  Duration hold_patience_with_progress{240'000};
+  Duration session_idle{1'800'000};  // an MCP session without a request for so long is forgotten
+};
+
 // What a server says of its tool: hints, which may only tighten.
 struct ToolHints {
   std::optional<bool> read_only;
@@ -142,6 +152,7 @@ public:
   virtual const std::vector<Rule>& rules() const = 0;
   virtual const Defaults& defaults() const = 0;
   virtual const std::vector<BudgetSpec>& budgets() const = 0;
+  virtual const DaemonSpec& daemon() const = 0;
 
   virtual Assessment assess(const Call& call) const = 0;
   virtual Explanation explain(const Call& call) const = 0;
