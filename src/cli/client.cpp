@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/text.hpp"
@@ -109,6 +110,37 @@ Result<json::value> Client::post(const std::string& target, const json::value& b
   auto send = request("POST", target);
   send.body = write_json(body);
   return exchange(send, patience);
+}
+
+Result<EventStream> Client::events(const std::string& target,
+                                   const std::string& last_event_id) const {
+  auto send = request("GET", target);
+  send.headers.emplace_back("Accept", "text/event-stream");
+  if (!last_event_id.empty()) send.headers.emplace_back("Last-Event-ID", last_event_id);
+  auto opened = http_.open_stream(send, deadline_in(kPatience));
+  if (!opened) return unreachable(opened.error());
+  if (opened->second == nullptr) return std::unexpected(error_of(opened->first));
+  return EventStream(std::move(opened->second));
+}
+
+Result<std::optional<EventStream::Event>> EventStream::next(Deadline deadline) {
+  for (;;) {
+    if (auto event = parser_.next()) {
+      if (event->type == "error") {
+        return std::unexpected(error_of({.status = 500, .body = event->data}));
+      }
+      return Event{std::move(event->id), std::move(event->data)};
+    }
+    auto bytes = stream_->next(std::min(deadline, heard_until_));
+    if (!bytes && bytes.error().code == ErrorCode::timeout &&
+        std::chrono::steady_clock::now() >= heard_until_) {
+      return fail(ErrorCode::unavailable, "the daemon fell silent; see gavel doctor");
+    }
+    if (!bytes) return std::unexpected(bytes.error());
+    if (!*bytes) return std::nullopt;
+    heard_until_ = deadline_in(kStreamSilenceMax);
+    TRY(parser_.feed(**bytes));
+  }
 }
 
 Result<HttpUpgraded> Client::upgrade(const std::string& target, const json::value& body,

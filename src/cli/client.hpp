@@ -3,15 +3,40 @@
 // back as they were: same code, same message.
 
 #include <chrono>
-#include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/json.hpp"
 #include "base/result.hpp"
 #include "cli/http_client.hpp"
+#include "protocol/sse.hpp"
 
 namespace gavel {
+
+inline constexpr std::chrono::seconds kPatience{30};
+// The daemon says something at least this often on a stream, if only a comment.
+inline constexpr std::chrono::seconds kStreamSilenceMax{120};
+
+// The daemon's server-sent events, one at a time.
+class EventStream {
+public:
+  struct Event {
+    std::string id;
+    std::string data;
+  };
+  explicit EventStream(std::unique_ptr<HttpStream> stream) : stream_(std::move(stream)) {}
+
+  // The next event; nothing at the stream's end. After `timeout` it may be asked again. Other
+  // errors: what the daemon said in an error event, unavailable where it was lost or stayed silent.
+  Result<std::optional<Event>> next(Deadline deadline);
+
+private:
+  std::unique_ptr<HttpStream> stream_;
+  SseParser parser_;
+  Deadline heard_until_ = deadline_in(kStreamSilenceMax);
+};
 
 class Client {
 public:
@@ -25,15 +50,8 @@ public:
   Result<json::value> post(const std::string& target, const json::value& body,
                            std::chrono::milliseconds patience) const;
 
-  // Server-sent events of `target` until `on_event` returns false or the stream ends. Returns the
-  // last event id that was seen, to resume from. Idle streams are cut by the daemon's keep-alive
-  // comments not coming for `kStreamSilenceMax`.
-  struct Event {
-    std::string_view id;
-    std::string_view data;
-  };
-  Status watch(const std::string& target, std::string& last_event_id,
-               const std::function<bool(const Event&)>& on_event) const;
+  // Server-sent events of `target`, those after `last_event_id` where it is not empty.
+  Result<EventStream> events(const std::string& target, const std::string& last_event_id) const;
 
   Result<HttpUpgraded> upgrade(const std::string& target, const json::value& body,
                                std::string_view protocol) const;
@@ -53,8 +71,5 @@ private:
 
 // The Error that an answer with a status of 400 or more means.
 Error error_of(const HttpAnswer& answer);
-
-inline constexpr std::chrono::seconds kPatience{30};
-inline constexpr std::chrono::seconds kStreamSilenceMax{120};
 
 }  // namespace gavel

@@ -187,7 +187,7 @@ Result<HttpClient::Opened> HttpClient::open_stream(const HttpSend& request,
     TRY(reader->read_all(deadline));
     return Opened{reader->answer(), nullptr};
   }
-  HttpAnswer head{.status = 200, .content_type = {}, .session = {}, .body = {}};
+  HttpAnswer head{.status = 200};
   return Opened{std::move(head), std::make_unique<Stream>(std::move(reader))};
 }
 

@@ -35,9 +35,9 @@ struct HttpSend {
 
 struct HttpAnswer {
   int status = 0;
-  std::string content_type;
-  std::string session;  // header Gavel-Session
-  std::string body;
+  std::string content_type = {};
+  std::string session = {};  // header Gavel-Session
+  std::string body = {};
 };
 
 // A response body as it comes.

@@ -32,12 +32,13 @@ Command make_tree(Globals& globals) {
   add_group(root, "Start", {up_command(), run_command(), mcp_command()});
   add_group(
       root, "Look",
-      {sessions_command(), show_command(), log_command(), tools_command(), upstreams_command()});
+      {sessions_command(), show_command(), log_command(), watch_command(), tools_command(), upstreams_command()});
   add_group(root, "Decide",
             {approvals_command(), approve_command(), deny_command(), resolve_command(),
              halt_command(), freeze_command(), resume_command(), wake_command()});
   add_group(root, "Policy and proof", {incidents_command()});
-  add_group(root, "Care", {token_command(), completion_command(), version_command()});
+  add_group(root, "Care",
+            {doctor_command(), token_command(), completion_command(), version_command()});
   root.subcommands.push_back(values_command());
   return root;
 }

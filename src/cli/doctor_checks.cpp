@@ -1,0 +1,208 @@
+#include "cli/doctor_checks.hpp"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+
+#include "base/text.hpp"
+#include "cli/daemon.hpp"
+#include "cli/discovery.hpp"
+#include "cli/format.hpp"
+
+namespace gavel {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::uint64_t kDiskFailed = 64u << 20;
+constexpr std::uint64_t kDiskWarning = 1u << 30;
+constexpr Timestamp kClockSane{1'700'000'000'000};  // November 2023: before any build of Gavel
+
+std::string mode_text(const struct stat& info) {
+  return fmt::format("{:04o}", info.st_mode & 07777);
+}
+
+Finding check_state_directory(const fs::path& state) {
+  Finding finding{Health::ok, "state directory", state.string(), {}};
+  struct stat info{};
+  if (::stat(state.c_str(), &info) != 0) {
+    return {Health::warning, finding.check, state.string() + " does not exist yet",
+            "gavel up makes it"};
+  }
+  if (!S_ISDIR(info.st_mode)) {
+    return {Health::failed, finding.check, state.string() + " is not a directory",
+            "move it away, or name another with --state"};
+  }
+  if (info.st_uid != ::geteuid()) {
+    return {Health::warning, finding.check, state.string() + " belongs to another user",
+            "run gavel as that user, or name another with --state"};
+  }
+  if ((info.st_mode & 0077) != 0) {
+    return {Health::failed, finding.check,
+            fmt::format("{} has mode {}: others may read it", state.string(), mode_text(info)),
+            "chmod 700 " + state.string()};
+  }
+  finding.text += ", mode " + mode_text(info);
+  return finding;
+}
+
+Finding check_tokens(const fs::path& state) {
+  const auto directory = state / "tokens";
+  std::size_t count = 0;
+  std::error_code error;
+  for (const auto& file : fs::directory_iterator(directory, error)) {
+    if (file.path().extension() != ".json") continue;
+    struct stat info{};
+    if (::stat(file.path().c_str(), &info) != 0) continue;
+    if ((info.st_mode & 07777) != 0600) {
+      return {Health::failed, "tokens",
+              fmt::format("{} has mode {}: the daemon does not accept it, as others may have read "
+                          "it",
+                          file.path().string(), mode_text(info)),
+              "remove it, make a new one with gavel token new, or restart gavel up"};
+    }
+    if (const auto token = read_token(file.path()); !token) {
+      return {Health::failed, "tokens", token.error().message, "remove it and make a new one"};
+    }
+    ++count;
+  }
+  if (count == 0) {
+    return {Health::warning, "tokens", "there are none in " + directory.string(),
+            "gavel up makes the operator's and the agent's"};
+  }
+  return {Health::ok, "tokens", count_text(count, "token") + ", all of mode 0600", {}};
+}
+
+Finding check_disk(const fs::path& state) {
+  std::error_code error;
+  fs::path at = state;
+  while (!at.empty() && !fs::exists(at, error) && at != at.parent_path()) at = at.parent_path();
+  const auto space = fs::space(at, error);
+  if (error) {
+    return {Health::warning, "disk", fmt::format("cannot tell: {}", error.message()), {}};
+  }
+  const auto text = fmt::format("{} free at {}", bytes_text(space.available), at.string());
+  if (space.available < kDiskFailed) {
+    return {Health::failed, "disk", text, "free some space: a full disk stops all appends"};
+  }
+  if (space.available < kDiskWarning) {
+    return {Health::warning, "disk", text, "free some space soon: a full disk stops all appends"};
+  }
+  return {Health::ok, "disk", text, {}};
+}
+
+Finding check_clock(Timestamp now) {
+  if (now < kClockSane) {
+    return {Health::failed, "clock", "the system's clock is far in the past",
+            "set it (timedatectl): delays and expiries depend on it"};
+  }
+  return {Health::ok, "clock", "plausible", {}};
+}
+
+Finding check_daemon_record(const fs::path& state) {
+  const auto record = read_daemon_record(state);
+  if (!record) return {Health::failed, "daemon.json", record.error().message, {}};
+  if (!*record) return {Health::ok, "daemon.json", "none, so no daemon runs here", {}};
+  const int pid = (*record)->pid;
+  if (pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH) {
+    return {Health::warning, "daemon.json",
+            fmt::format("names process {}, which is gone: the daemon died", pid),
+            "start it again with gavel up; nothing is lost"};
+  }
+  return {Health::ok, "daemon.json", fmt::format("{}, pid {}", (*record)->url, pid), {}};
+}
+
+Finding check_version(const json::value& health, std::string_view own) {
+  const auto version = string_or(health, "version");
+  const auto text = fmt::format("daemon {}, this program {}", for_display(version, 40), own);
+  if (version != own) {
+    return {Health::warning, "version", text, "restart the daemon to run one version"};
+  }
+  return {Health::ok, "version", text, {}};
+}
+
+void check_upstreams(const Client& client, std::vector<Finding>& out) {
+  const auto answer = client.get("/v1/upstreams");
+  if (!answer) {
+    out.push_back({Health::warning, "servers", answer.error().message, {}});
+    return;
+  }
+  const auto* upstreams = find_array(*answer, "upstreams");
+  if (upstreams == nullptr || upstreams->empty()) {
+    out.push_back({Health::warning, "servers", "none are configured",
+                   "write a gavel.yaml with gavel init, or wrap one: gavel mcp -- SERVER"});
+    return;
+  }
+  for (const auto& upstream : *upstreams) {
+    const auto name = "server " + for_display(string_or(upstream, "name"), 60);
+    const auto health = for_display(string_or(upstream, "health"), 40);
+    const auto error = for_display(string_or(upstream, "last_error"), 300);
+    if (health == "ready") {
+      out.push_back({Health::ok, name, health, {}});
+    } else {
+      out.push_back({Health::failed, name, error.empty() ? health : health + ": " + error,
+                     "see gavel upstreams --stderr"});
+    }
+  }
+}
+
+void check_halts(const Client& client, std::vector<Finding>& out) {
+  const auto answer = client.get("/v1/halts");
+  const auto* halts = answer ? find_array(*answer, "halts") : nullptr;
+  if (halts == nullptr) return;
+  for (const auto& halt : *halts) {
+    const auto scope = for_display(string_or(halt, "scope"), 100);
+    out.push_back(
+        {Health::warning, "halts",
+         fmt::format("{} is under a {} by {}", scope, for_display(string_or(halt, "mode"), 20),
+                     for_display(string_or(halt, "by"), 60)),
+         "lift it with gavel resume " + scope});
+  }
+}
+
+void check_daemon(const Context& context, std::vector<Finding>& out) {
+  const auto client = context.client(Identity::operator_only);
+  const auto health =
+      client ? client->get("/v1/health") : Result<json::value>(std::unexpected(client.error()));
+  if (!health) {
+    const bool down = health.error().code == ErrorCode::unavailable;
+    out.push_back({down ? Health::warning : Health::failed, "daemon", health.error().message, {}});
+    return;
+  }
+  const auto status = for_display(string_or(*health, "status"), 40);
+  out.push_back({status == "ok" ? Health::ok : Health::failed,
+                 "daemon",
+                 fmt::format("{} at {}, up for {}", status, client->url(),
+                             span_text(Duration{int_or(*health, "uptime_ms", 0)})),
+                 {}});
+  const auto store = for_display(string_or(*health, "store"), 300);
+  out.push_back({store == "ok" ? Health::ok : Health::failed, "store", store,
+                 store == "ok" ? "" : "appends have stopped; see the daemon's log"});
+  out.push_back(check_version(*health, context.hooks().version));
+  check_upstreams(*client, out);
+  check_halts(*client, out);
+}
+
+}  // namespace
+
+std::vector<Finding> examine(const Context& context, const std::string& config_path) {
+  std::vector<Finding> out;
+  const auto state = context.state();
+  if (!state) {
+    out.push_back({Health::failed, "state directory", state.error().message, {}});
+    return out;
+  }
+  out.push_back(check_state_directory(*state));
+  out.push_back(check_tokens(*state));
+  out.push_back(check_disk(*state));
+  out.push_back(check_clock(context.now()));
+  (void)config_path;
+  out.push_back(check_daemon_record(*state));
+  check_daemon(context, out);
+  return out;
+}
+
+}  // namespace gavel
