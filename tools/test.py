@@ -41,6 +41,7 @@ class Suites:
             "unit": (self.unit, "everything that ctest knows, in parallel"),
             "docs": (self.docs, "links, commands and presets that the documents name (tests/docs)"),
             "e2e": (self.end_to_end, "the real binary from outside (tests/e2e)"),
+            "package": (self.package, "a Debian package of it, installed into a scratch root and run"),
             "incidents": (self.incidents, "the incidents with real parts (incidents/)"),
         }
 
@@ -126,6 +127,14 @@ class Suites:
         # A test that skips itself because something is missing did not pass.
         skipped = sum(map(int, re.findall(r"failed, (\d+) skipped", run.output)))
         return Run(run.passed, run.failed + skipped, run.output)
+
+    def package(self):
+        target = self.build / "package"
+        built = self.counted(["packaging/build.sh", self.binary, target])
+        if built.failed:
+            return built
+        debs = sorted(target.glob("*.deb"), key=lambda path: path.stat().st_mtime)
+        return self.counted(["packaging/check.sh", debs[-1]])
 
     def incidents(self):
         """Each half of each incident, without Gavel and with it, counts as one test."""
