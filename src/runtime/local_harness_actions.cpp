@@ -57,7 +57,9 @@ void LocalHarness::give_answer(Session& session, const Answer& answer, const Bat
     auto bytes = sessions_.payload(session, outcome->result);
     if (bytes) result = std::move(*bytes);
   }
-  const bool plain = std::holds_alternative<Outcome>(settled->body) && !result.empty();
+  // The texts name the tool; a result that is handed on as it came needs no look-up.
+  const auto* told = std::get_if<Outcome>(&settled->body);
+  const bool plain = told != nullptr && told->source == OutcomeSource::call && !result.empty();
   const CallAnswer made =
       answer_of(session.id, plain ? std::string() : tool_of(), *settled, std::move(result));
   for (auto waiter = begin; waiter != end; ++waiter) {
@@ -98,7 +100,9 @@ void LocalHarness::start_attempt(Session& session, const Dispatch& dispatch) {
     }
     const auto still_open = now->state.open.find(intent);
     if (still_open == now->state.open.end()) return fail(ErrorCode::conflict, "it was settled");
-    return check_halts(view_for(*now, still_open->second), still_open->second.proposal.effect);
+    const IntentProposed& proposal = still_open->second.proposal;
+    return check_halts(control_.view_of(id, proposal.requester, proposal.toolset, {}),
+                       proposal.effect);
   };
   ++session.running[dispatch.intent];
   spawn(run_attempt(std::move(job)), intent_name(session.id, dispatch.intent));

@@ -14,11 +14,20 @@
 namespace gavel {
 namespace {
 
-// Takes the waiter and the call's callbacks back, however the waiting coroutine ends.
+// Whether the call's callbacks belong to this waiter: they are those of the call that made the
+// intent.
+enum class Callbacks { own, of_another };
+
+// Takes the waiter and its callbacks back, however the waiting coroutine ends.
 class WaiterGuard {
 public:
-  WaiterGuard(Sessions& sessions, LogId session, IntentId intent, Waiter& waiter)
-      : sessions_(sessions), session_(std::move(session)), intent_(intent), waiter_(waiter) {
+  WaiterGuard(Sessions& sessions, LogId session, IntentId intent, Waiter& waiter,
+              Callbacks callbacks)
+      : sessions_(sessions),
+        session_(std::move(session)),
+        intent_(intent),
+        waiter_(waiter),
+        callbacks_(callbacks) {
     if (Session* hot = sessions_.find(session_)) hot->waiters.emplace(intent_, &waiter_);
   }
   ~WaiterGuard() {
@@ -27,7 +36,7 @@ public:
     const auto [begin, end] = hot->waiters.equal_range(intent_);
     const auto mine = std::find_if(begin, end, [&](const auto& w) { return w.second == &waiter_; });
     if (mine != end) hot->waiters.erase(mine);
-    hot->contexts.erase(intent_);
+    if (callbacks_ == Callbacks::own) hot->contexts.erase(intent_);
   }
   WaiterGuard(const WaiterGuard&) = delete;
   WaiterGuard& operator=(const WaiterGuard&) = delete;
@@ -37,6 +46,7 @@ private:
   LogId session_;
   IntentId intent_;
   Waiter& waiter_;
+  Callbacks callbacks_;
 };
 
 }  // namespace
@@ -221,15 +231,17 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::propose(CallRequest request, P
     unknown.body = outcome;
     co_return answer_of(session.id, command.tool, unknown, {});
   }
-  co_return co_await wait_for_answer(request.session, proposed->intent, request.patience);
+  co_return co_await wait_for_answer(request.session, proposed->intent, request.patience,
+                                     proposed->disposition != Disposition::attach);
 }
 
 asio::awaitable<CallAnswer> LocalHarness::wait_for_answer(LogId id, IntentId intent,
-                                                          SteadyTime patience) {
+                                                          SteadyTime patience, bool made_it) {
   asio::steady_timer wake(executor_, patience);
   Waiter waiter;
   waiter.wake = &wake;
-  const WaiterGuard guard(sessions_, id, intent, waiter);
+  const WaiterGuard guard(sessions_, id, intent, waiter,
+                          made_it ? Callbacks::own : Callbacks::of_another);
   co_await wake.async_wait(asio::as_tuple(asio::use_awaitable));
   if (waiter.answer) co_return std::move(*waiter.answer);
   const Session* session = sessions_.find(id);
