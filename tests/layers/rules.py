@@ -200,7 +200,7 @@ def built_outside_src(tree, source):
     parts = source.path.split("/")[:-1]
     while parts:
         build = tree.read("/".join(parts) + "/CMakeLists.txt")
-        stem = re.escape(source.stem.removesuffix("_test"))
+        stem = re.escape(re.sub("_(test|fuzz)$", "", source.stem))
         if re.search(rf"\b{stem}\b", build) or "*.cpp" in build or "*_test.cpp" in build:
             return True
         parts.pop()
