@@ -23,6 +23,7 @@ struct Column {
 struct Cell {
   Cell(std::string its_text, Tone its_tone = Tone::plain)  // NOLINT: text is a cell
       : text(std::move(its_text)), tone(its_tone) {}
+  Cell(const char* its_text) : Cell(std::string(its_text)) {}  // NOLINT: text is a cell
   std::string text;
   Tone tone;
 };
