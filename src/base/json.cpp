@@ -16,6 +16,8 @@ namespace {
 
 using boost::json::error_code;
 
+std::string canonical_double(double d);
+
 // Builds the value and refuses what boost::json would silently accept: duplicate keys and rounded
 // integers.
 class Handler {
@@ -88,14 +90,15 @@ public:
   }
   bool on_double(double, json::string_view s, error_code& ec) {
     number_ += std::string_view(s.data(), s.size());
-    if (number_.find_first_of(".eE") == std::string::npos) {
-      return refuse(ec, "an integer beyond 64 bits would be rounded; send it as a string");
-    }
     // boost::json 1.81 does not round correctly in the last digit; from_chars does.
     double d = 0;
     const auto parsed = std::from_chars(number_.data(), number_.data() + number_.size(), d);
     if (parsed.ec != std::errc{}) {
       return refuse(ec, "a number is too large or too small for a double");
+    }
+    // A long integer passes only as the canonical spelling of its own double.
+    if (number_.find_first_of(".eE") == std::string::npos && number_ != canonical_double(d)) {
+      return refuse(ec, "an integer beyond 64 bits would be rounded; send it as a string");
     }
     number_.clear();
     stack_.push_double(d);
@@ -203,6 +206,12 @@ void write_double(std::string& out, double d) {
     fmt::format_to(std::back_inserter(out), "e{}{}", point - 1 < 0 ? '-' : '+',
                    std::abs(point - 1));
   }
+}
+
+std::string canonical_double(double d) {
+  std::string out;
+  write_double(out, d);
+  return out;
 }
 
 // The order of UTF-16 code units differs from that of UTF-8 bytes only where one side is beyond the

@@ -98,7 +98,9 @@ std::string encode(const Entry& entry) {
   wire::put_varint(out, kind_of(entry.body));
   wire::put_varint(out, entry.epoch.value);
   wire::put_varint(out, wire::zigzag(entry.at.ms));
-  out.push_back(static_cast<char>(entry.role));
+  const auto* unknown = std::get_if<UnknownEntry>(&entry.body);
+  out.push_back(static_cast<char>(unknown == nullptr ? static_cast<std::uint8_t>(entry.role)
+                                                     : unknown->role));
   wire::put_bytes(out, entry.author.value);
   std::visit(
       [&]<typename T>(const T& body) {
@@ -141,7 +143,7 @@ Result<Entry> decode(Position position, std::string_view bytes) {
   entry.role = static_cast<Role>(role <= wire::kEnumMax<Role> ? role : 0);
   entry.body =
       body ? std::move(*body)
-           : Body(UnknownEntry{static_cast<std::uint16_t>(kind), std::string(reader.rest())});
+           : Body(UnknownEntry{static_cast<std::uint16_t>(kind), std::string(reader.rest()), role});
   return entry;
 }
 

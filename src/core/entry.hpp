@@ -433,6 +433,7 @@ struct BudgetSettled {
 struct UnknownEntry {
   std::uint16_t kind = 0;
   std::string bytes;
+  std::uint8_t role = 0;  // as it was written: perhaps one that this build does not know either
   bool operator==(const UnknownEntry&) const = default;
 };
 

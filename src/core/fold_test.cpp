@@ -67,7 +67,7 @@ TEST(Fold, SkipsWhatMakesNoSense) {  // I10
       {Role::admin, "operator", HaltRaised{}},
       {Role::admin, "operator", HaltLifted{}},
       {Role::admin, "operator", PolicyActivated{}},
-      {Role::driver, "agent", UnknownEntry{999, "x"}},
+      {Role::driver, "agent", UnknownEntry{999, "x", 0}},
   };
   State before = world.state;
   std::uint64_t skipped = 0;
@@ -125,7 +125,7 @@ TEST(Rights, EveryRoleAppendsOnlyItsKinds) {
   EXPECT_FALSE(may_append(Role::approver, Decision::kKind));
   Entry entry;
   entry.role = Role::driver;
-  entry.body = UnknownEntry{99, ""};
+  entry.body = UnknownEntry{99, "", 0};
   EXPECT_EQ(check_rights(entry).error().code, ErrorCode::permission_denied);
 }
 
@@ -230,9 +230,11 @@ TEST(Codec, KeepsKindsItDoesNotKnow) {
   Entry entry;
   entry.position = Position{1};
   entry.author = Principal{"later"};
-  entry.body = UnknownEntry{4242, std::string("\x0a\x03"
-                                              "abc",
-                                              5)};
+  entry.body = UnknownEntry{4242,
+                            std::string("\x0a\x03"
+                                        "abc",
+                                        5),
+                            33};
   const auto decoded = decode(Position{1}, encode(entry));
   ASSERT_TRUE(decoded);
   EXPECT_EQ(*decoded, entry);

@@ -92,7 +92,7 @@ private:
   Status open_if_new(Session& session, const Principal& agent, const std::string& client,
                      const std::string& reason);
   asio::awaitable<CallAnswer> wait_for_answer(LogId session, IntentId intent, SteadyTime patience,
-                                              bool made_it);
+                                              Callbacks callbacks);
   asio::awaitable<Result<CallAnswer>> replay(LogId session, IntentId intent, std::string tool,
                                              SteadyTime patience);
   void record_refusal(Session& session, const CallRequest& request, const Error& error);

@@ -14,10 +14,6 @@
 namespace gavel {
 namespace {
 
-// Whether the call's callbacks belong to this waiter: they are those of the call that made the
-// intent.
-enum class Callbacks { own, of_another };
-
 // Takes the waiter and its callbacks back, however the waiting coroutine ends.
 class WaiterGuard {
 public:
@@ -178,8 +174,9 @@ Result<Proposed> LocalHarness::commit_proposal(Session& session, const CallReque
     const bool deferrable = (proposed->disposition == Disposition::dispatch && is_read) ||
                             proposed->disposition == Disposition::replay ||
                             proposed->disposition == Disposition::attach;
-    if (proposed->disposition != Disposition::replay &&
-        proposed->disposition != Disposition::attach) {
+    if (proposed->disposition != Disposition::replay && proposed->disposition == Disposition::attach
+            ? Callbacks::of_another
+            : Callbacks::own) {
       CallContext context;
       context.meta = request.meta;
       context.on_progress = request.on_progress;
@@ -231,17 +228,18 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::propose(CallRequest request, P
     unknown.body = outcome;
     co_return answer_of(session.id, command.tool, unknown, {});
   }
-  co_return co_await wait_for_answer(request.session, proposed->intent, request.patience,
-                                     proposed->disposition != Disposition::attach);
+  co_return co_await wait_for_answer(
+      request.session, proposed->intent, request.patience,
+      proposed->disposition == Disposition::attach ? Callbacks::of_another : Callbacks::own);
 }
 
 asio::awaitable<CallAnswer> LocalHarness::wait_for_answer(LogId id, IntentId intent,
-                                                          SteadyTime patience, bool made_it) {
+                                                          SteadyTime patience,
+                                                          Callbacks callbacks) {
   asio::steady_timer wake(executor_, patience);
   Waiter waiter;
   waiter.wake = &wake;
-  const WaiterGuard guard(sessions_, id, intent, waiter,
-                          made_it ? Callbacks::own : Callbacks::of_another);
+  const WaiterGuard guard(sessions_, id, intent, waiter, callbacks);
   co_await wake.async_wait(asio::as_tuple(asio::use_awaitable));
   if (waiter.answer) co_return std::move(*waiter.answer);
   const Session* session = sessions_.find(id);

@@ -287,10 +287,7 @@ void Sessions::arm(Session& session, Duration at_least) {
   for (const auto& [id, intent] : session.state.open) {
     if (intent.phase != Phase::held || !intent.hold) continue;
     Timestamp at = intent.hold->expires_at;
-    const bool confirmed =
-        std::any_of(intent.votes.begin(), intent.votes.end(),
-                    [](const Vote& vote) { return vote.verdict == Verdict::allow; });
-    if (intent.hold->reason == HoldReason::two_step && confirmed) {
+    if (intent.hold->reason == HoldReason::two_step && is_confirmed(intent)) {
       at = std::min(at, intent.hold->not_before);
     }
     due = due ? std::min(*due, at) : at;

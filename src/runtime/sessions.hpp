@@ -35,6 +35,10 @@ struct Waiter {
   std::optional<CallAnswer> answer;
 };
 
+// Whether the call's callbacks belong to this waiter: they are those of the call that made the
+// intent.
+enum class Callbacks { own, of_another };
+
 // What came with a call and lives only as long as this process.
 struct CallContext {
   json::object meta;
