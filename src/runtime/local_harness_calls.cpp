@@ -174,9 +174,8 @@ Result<Proposed> LocalHarness::commit_proposal(Session& session, const CallReque
     const bool deferrable = (proposed->disposition == Disposition::dispatch && is_read) ||
                             proposed->disposition == Disposition::replay ||
                             proposed->disposition == Disposition::attach;
-    if (proposed->disposition != Disposition::replay && proposed->disposition == Disposition::attach
-            ? Callbacks::of_another
-            : Callbacks::own) {
+    if (proposed->disposition != Disposition::replay &&
+        proposed->disposition != Disposition::attach) {
       CallContext context;
       context.meta = request.meta;
       context.on_progress = request.on_progress;
