@@ -275,7 +275,7 @@ BANS = {
 }
 
 
-OWNED = re.compile(r"(unique|shared)_ptr<[\w:]+>\($")
+OWNED = re.compile(r"(unique|shared)_ptr<[\w:]+>( \w+)?\($")
 
 
 def check_bans(tree):
