@@ -29,6 +29,8 @@ namespace {
 constexpr int kBacklog = 1024;
 constexpr std::chrono::milliseconds kAcceptPause{100};
 constexpr std::chrono::milliseconds kDrainStep{20};
+// For handlers to end after their connections were closed.
+constexpr std::chrono::milliseconds kUnwind{2'000};
 
 struct Listen {
   std::string text;
@@ -154,19 +156,24 @@ public:
     self->close();
     const auto all = self->connections_;
     for (const auto& connection : all) connection->stop_soon();
-    const auto deadline = std::chrono::steady_clock::now() + self->shared_->options.drain_timeout;
-    asio::steady_timer timer(self->executor_);
-    while (!self->connections_.empty() && std::chrono::steady_clock::now() < deadline) {
-      timer.expires_after(kDrainStep);
-      co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
-    }
+    co_await drain(self, self->shared_->options.drain_timeout);
     self->close_connections();
+    co_await drain(self, kUnwind);
   }
 
   const std::vector<std::string>& endpoints() const { return endpoints_; }
   std::size_t connections() const { return connections_.size(); }
 
 private:
+  static asio::awaitable<void> drain(std::shared_ptr<Impl> self, std::chrono::milliseconds most) {
+    const auto deadline = std::chrono::steady_clock::now() + most;
+    asio::steady_timer timer(self->executor_);
+    while (!self->connections_.empty() && std::chrono::steady_clock::now() < deadline) {
+      timer.expires_after(kDrainStep);
+      co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    }
+  }
+
   using Connections = std::unordered_set<std::shared_ptr<HttpConnection>>;
 
   static asio::awaitable<void> accept_loop(std::shared_ptr<Impl> self, tcp::acceptor* acceptor) {

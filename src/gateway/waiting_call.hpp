@@ -38,13 +38,14 @@ public:
   // The tool's progress notifications in order, each once; of a flood only the last ones.
   std::optional<std::string> next_progress();
 
+  // Ends the current wait.
+  void notify();
   // Nobody waits any more.
   void abandon();
 
 private:
   static asio::awaitable<void> run(std::shared_ptr<WaitingCall> self, Harness& harness,
                                    CallRequest request);
-  void notify();
 
   asio::steady_timer wake_;
   asio::cancellation_signal cancel_;

@@ -1,0 +1,225 @@
+#include "gateway/mcp_catalogue.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/text.hpp"
+#include "protocol/mcp_headers.hpp"
+
+namespace gavel {
+namespace {
+
+constexpr std::chrono::seconds kAskPatience{30};
+constexpr std::chrono::seconds kMirroredFor{2};
+constexpr int kPagesMax = 64;
+constexpr std::size_t kOwnersMax = 65'536;
+
+// Several tasks at once; wakes who waits for all of them.
+struct Gathering {
+  explicit Gathering(const asio::any_io_executor& executor) : done(executor, SteadyTime::max()) {}
+  std::size_t left = 0;
+  asio::steady_timer done;
+};
+
+json::object list_result(std::string_view name, json::array items) {
+  json::object result;
+  result[name] = std::move(items);
+  return result;
+}
+
+}  // namespace
+
+std::string McpCatalogue::full_name(std::string_view name, const std::string& server) {
+  return server.empty() ? std::string(name) : tool_name(server, name);
+}
+
+asio::awaitable<Result<std::string>> McpCatalogue::list_tools(Caller caller, std::string server) {
+  auto tools = co_await harness_.tools(std::move(caller));
+  if (!tools) co_return std::unexpected(tools.error());
+  json::array list;
+  for (auto& tool : *tools) {
+    if (!server.empty()) {
+      if (tool.toolset != server) continue;
+      tool.definition["name"] = split_tool_name(tool.name).second;
+    }
+    list.push_back(std::move(tool.definition));
+  }
+  co_return write_json(list_result("tools", std::move(list)));
+}
+
+asio::awaitable<json::value> McpCatalogue::mirrored_schema(Caller caller, std::string name) {
+  const auto now = std::chrono::steady_clock::now();
+  if (mirrored_at_ == SteadyTime::min() || now - mirrored_at_ > kMirroredFor) {
+    const auto tools = co_await harness_.tools(std::move(caller));
+    mirrored_at_ = now;
+    mirrored_.clear();
+    for (const auto& tool : tools.value_or(std::vector<ToolView>{})) {
+      const auto* schema = find(tool.definition, "inputSchema");
+      if (schema == nullptr) continue;
+      const auto annotated = param_headers_of(*schema);
+      if (annotated && !annotated->empty()) mirrored_.emplace(tool.name, *schema);
+    }
+  }
+  const auto found = mirrored_.find(name);
+  if (found == mirrored_.end()) co_return nullptr;
+  co_return found->second;
+}
+
+asio::awaitable<UpstreamReply> McpCatalogue::ask(std::string server, std::string method,
+                                                 std::string params, json::object meta) {
+  UpstreamRequest request;
+  request.method = std::move(method);
+  request.params = std::move(params);
+  request.meta = std::move(meta);
+  request.deadline = std::chrono::steady_clock::now() + kAskPatience;
+  co_return co_await harness_.pass_through(server, std::move(request));
+}
+
+// All pages of one upstream's listing.
+asio::awaitable<McpCatalogue::Listing> McpCatalogue::list_one(std::string server, Query query) {
+  Listing listing{server, {}, {}};
+  const auto capabilities = co_await harness_.upstream_capabilities(server);
+  if (!capabilities) {
+    listing.error = capabilities.error();
+    co_return listing;
+  }
+  if (!capabilities->contains(query.capability)) co_return listing;
+  std::string params = "{}";
+  for (int page = 0; page < kPagesMax; ++page) {
+    const auto reply = co_await ask(server, query.method, params, {});
+    if (reply.result.empty()) {
+      listing.error = reply.delivery == Delivery::answered
+                          ? Error{ErrorCode::unavailable, reply.rpc_error}
+                          : reply.error;
+      co_return listing;
+    }
+    const auto result = parse_json(reply.result);
+    const auto* items = result ? find_array(*result, query.array) : nullptr;
+    if (items == nullptr) {
+      listing.error =
+          Error{ErrorCode::unavailable,
+                fmt::format("{} answered {} with something else", server, query.method)};
+      co_return listing;
+    }
+    for (const auto& item : *items) {
+      if (item.is_object()) listing.items.push_back(item.get_object());
+    }
+    const auto next = string_or(*result, "nextCursor");
+    if (next.empty()) break;
+    params = write_json(json::object{{"cursor", next}});
+  }
+  co_return listing;
+}
+
+// The listing of one server, with its error, or of all that answer.
+asio::awaitable<Result<std::vector<McpCatalogue::Listing>>> McpCatalogue::collect(
+    std::string server, Query query) {
+  auto servers = server.empty() ? harness_.upstreams() : std::vector<std::string>{server};
+  std::vector<Listing> listings(servers.size());
+  if (servers.size() == 1) {
+    listings[0] = co_await list_one(servers[0], query);
+  } else {
+    const auto gathering = std::make_shared<Gathering>(executor_);
+    const auto shared = std::make_shared<std::vector<Listing>>(servers.size());
+    gathering->left = servers.size();
+    for (std::size_t i = 0; i < servers.size(); ++i) {
+      asio::co_spawn(executor_, list_one(servers[i], query),
+                     [gathering, shared, i](std::exception_ptr failed, Listing listing) {
+                       if (!failed) (*shared)[i] = std::move(listing);
+                       if (--gathering->left == 0) gathering->done.cancel();
+                     });
+    }
+    while (gathering->left > 0) {
+      co_await gathering->done.async_wait(asio::as_tuple(asio::use_awaitable));
+    }
+    listings = std::move(*shared);
+  }
+  if (!server.empty() && listings[0].error) co_return std::unexpected(*listings[0].error);
+  co_return listings;
+}
+
+asio::awaitable<Result<std::string>> McpCatalogue::list_prompts(std::string server) {
+  auto listings = co_await collect(server, {"prompts/list", "prompts", "prompts"});
+  if (!listings) co_return std::unexpected(listings.error());
+  json::array list;
+  for (auto& listing : *listings) {
+    for (auto& prompt : listing.items) {
+      if (server.empty()) {
+        prompt["name"] = tool_name(listing.server, string_or(prompt, "name"));
+      }
+      list.push_back(std::move(prompt));
+    }
+  }
+  co_return write_json(list_result("prompts", std::move(list)));
+}
+
+asio::awaitable<Result<std::string>> McpCatalogue::list_resources(std::string server) {
+  auto listings = co_await collect(server, {"resources/list", "resources", "resources"});
+  if (!listings) co_return std::unexpected(listings.error());
+  json::array list;
+  for (auto& listing : *listings) {
+    for (auto& resource : listing.items) {
+      if (owners_.size() < kOwnersMax) {
+        // Where two servers list one URI, the first in order has it.
+        owners_.emplace(string_or(resource, "uri"), listing.server);
+      }
+      list.push_back(std::move(resource));
+    }
+  }
+  co_return write_json(list_result("resources", std::move(list)));
+}
+
+asio::awaitable<Result<std::string>> McpCatalogue::list_templates(std::string server) {
+  auto listings =
+      co_await collect(server, {"resources/templates/list", "resourceTemplates", "resources"});
+  if (!listings) co_return std::unexpected(listings.error());
+  json::array list;
+  for (auto& listing : *listings) {
+    for (auto& resource : listing.items) {
+      if (owners_.size() < kOwnersMax) {
+        owners_.emplace(string_or(resource, "uriTemplate"), listing.server);
+      }
+      list.push_back(std::move(resource));
+    }
+  }
+  co_return write_json(list_result("resourceTemplates", std::move(list)));
+}
+
+asio::awaitable<Result<std::string>> McpCatalogue::owner_of(std::string uri, std::string server) {
+  const auto upstreams = harness_.upstreams();
+  const auto exists = [&](const std::string& name) {
+    return std::ranges::find(upstreams, name) != upstreams.end();
+  };
+  if (!server.empty()) {
+    if (exists(server)) co_return server;
+    co_return fail(ErrorCode::not_found, fmt::format("no server \"{}\"", server));
+  }
+  if (upstreams.size() == 1) co_return upstreams[0];
+  for (int listed = 0; listed < 3; ++listed) {
+    const auto found = owners_.find(uri);
+    if (found != owners_.end() && exists(found->second)) co_return found->second;
+    if (listed == 0) co_await list_resources({});
+    if (listed == 1) co_await list_templates({});
+  }
+  co_return fail(ErrorCode::not_found,
+                 fmt::format("no server lists \"{}\"; see resources/list", for_display(uri, 200)));
+}
+
+Result<std::pair<std::string, std::string>> McpCatalogue::split_name(
+    std::string_view name, const std::string& server) const {
+  const auto full = full_name(name, server);
+  const auto [prefix, own] = split_tool_name(full);
+  const auto upstreams = harness_.upstreams();
+  if (std::ranges::find(upstreams, prefix) == upstreams.end()) {
+    return fail(ErrorCode::not_found,
+                fmt::format("no prompt \"{}\"; see prompts/list", for_display(name, 200)));
+  }
+  return std::pair{std::string(prefix), std::string(own)};
+}
+
+}  // namespace gavel

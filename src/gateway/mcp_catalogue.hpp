@@ -1,0 +1,70 @@
+#pragma once
+// What all upstreams offer, as one MCP server: tools and prompts under prefixed names
+// ("pg__query"), resources under their own URIs. With one server named, its names are plain.
+// Upstreams are asked at the same time; one that does not answer is left out of a listing of
+// several, so that a dead server does not take the others along.
+//
+// Where a resource lives is learnt from the listings and kept.
+
+#include <boost/asio/any_io_executor.hpp>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/json.hpp"
+#include "runtime/harness.hpp"
+
+namespace gavel {
+
+class McpCatalogue {
+public:
+  // `harness` must outlive this.
+  McpCatalogue(asio::any_io_executor executor, Harness& harness)
+      : executor_(std::move(executor)), harness_(harness) {}
+
+  // Each returns the JSON text of the listing's result. `server` is empty for all.
+  asio::awaitable<Result<std::string>> list_tools(Caller caller, std::string server);
+  asio::awaitable<Result<std::string>> list_prompts(std::string server);
+  asio::awaitable<Result<std::string>> list_resources(std::string server);
+  asio::awaitable<Result<std::string>> list_templates(std::string server);
+
+  // The upstream that has the resource; not_found where none lists it.
+  asio::awaitable<Result<std::string>> owner_of(std::string uri, std::string server);
+
+  // {server, the server's own name} of a prefixed prompt name; not_found where no server fits.
+  Result<std::pair<std::string, std::string>> split_name(std::string_view name,
+                                                         const std::string& server) const;
+  // Gavel's name of a tool that the client calls `name`.
+  static std::string full_name(std::string_view name, const std::string& server);
+
+  // The inputSchema of a tool, by Gavel's name, whose arguments are mirrored in headers
+  // (x-mcp-header); null where it has none or is unknown. What was looked up is kept for a while.
+  asio::awaitable<json::value> mirrored_schema(Caller caller, std::string name);
+
+  // Sends one request and waits for its answer. `params` has no _meta.
+  asio::awaitable<UpstreamReply> ask(std::string server, std::string method, std::string params,
+                                     json::object meta);
+
+private:
+  struct Listing {
+    std::string server;
+    std::vector<json::object> items;
+    std::optional<Error> error;
+  };
+  struct Query {
+    std::string method;      // "prompts/list"
+    std::string array;       // "prompts"
+    std::string capability;  // "prompts"
+  };
+  asio::awaitable<Result<std::vector<Listing>>> collect(std::string server, Query query);
+  asio::awaitable<Listing> list_one(std::string server, Query query);
+
+  asio::any_io_executor executor_;
+  Harness& harness_;
+  std::unordered_map<std::string, std::string> owners_;    // URI to server
+  std::unordered_map<std::string, json::value> mirrored_;  // tool to schema
+  SteadyTime mirrored_at_ = SteadyTime::min();
+};
+
+}  // namespace gavel

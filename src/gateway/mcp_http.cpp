@@ -1,0 +1,299 @@
+#include "gateway/mcp_http.hpp"
+
+#include <fmt/format.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/text.hpp"
+#include "gateway/api_query.hpp"
+#include "protocol/sse.hpp"
+
+namespace gavel {
+namespace {
+
+constexpr int kSessionNotFound = -32001;  // as the official SDKs say it
+constexpr std::string_view kSessionHeader = "Mcp-Session-Id";
+constexpr std::string_view kControlPrefix = "control/";
+
+HttpResponse stream_head() {
+  HttpResponse head;
+  head.content_type = "text/event-stream";
+  head.headers = {{"Cache-Control", "no-store"}, {"X-Accel-Buffering", "no"}};
+  return head;
+}
+
+bool accepts(const HttpRequest& request, std::string_view type) {
+  const auto accept = request.header("Accept");
+  if (!accept) return true;
+  return accept->find(type) != std::string_view::npos ||
+         accept->find("*/*") != std::string_view::npos;
+}
+
+HttpResponse refusal(int status, RpcFault fault) {
+  HttpResponse response;
+  response.status = status;
+  response.body = rpc_error_response(fault);
+  return response;
+}
+
+RpcFault invalid_request(std::string message, std::string_view id = "null") {
+  return RpcFault{.code = rpc::kInvalidRequest,
+                  .message = std::move(message),
+                  .id = id.empty() ? "null" : std::string(id),
+                  .data = {}};
+}
+
+// The answer to one POST: JSON, or a stream once something came before the answer.
+class HttpMcpExchange final : public McpExchange {
+public:
+  HttpMcpExchange(HttpExchange& http, bool may_stream) : http_(http), may_stream_(may_stream) {}
+
+  bool can_stream() const override { return may_stream_; }
+  asio::awaitable<bool> send(std::string message) override {
+    co_return co_await write(sse_event(message));
+  }
+  asio::awaitable<bool> keep_alive() override {
+    co_return co_await write(sse_comment("keep-alive"));
+  }
+  void cancel_when_ended() override { http_.cancel_when_ended(); }
+  bool client_gone() const override { return http_.client_gone(); }
+  bool server_stopping() const override { return http_.server_stopping(); }
+
+  asio::awaitable<bool> finish(const McpAnswer& answer) {
+    if (streaming_) {
+      bool written = answer.message.empty();
+      if (!written) written = co_await http_.write(sse_event(answer.message));
+      const bool ended = co_await http_.end_stream();
+      co_return written&& ended;
+    }
+    if (http_.client_gone()) co_return false;
+    if (answer.message.empty()) {
+      // Cancelled: whoever asked is not to be answered.
+      const bool opened = co_await http_.begin_stream(stream_head());
+      co_return opened&& co_await http_.end_stream();
+    }
+    HttpResponse response;
+    response.status = answer.http_status;
+    response.body = answer.message;
+    if (!answer.session_id.empty()) {
+      response.headers.emplace_back(kSessionHeader, answer.session_id);
+    }
+    co_return co_await http_.respond(std::move(response));
+  }
+
+private:
+  asio::awaitable<bool> write(std::string bytes) {
+    if (!streaming_) {
+      streaming_ = true;
+      const bool opened = co_await http_.begin_stream(stream_head());
+      if (!opened) co_return false;
+    }
+    co_return co_await http_.write(std::move(bytes));
+  }
+
+  HttpExchange& http_;
+  bool may_stream_;
+  bool streaming_ = false;
+};
+
+std::vector<HeaderField> header_fields(const HttpRequest& request) {
+  std::vector<HeaderField> fields;
+  fields.reserve(request.headers.size());
+  for (const auto& header : request.headers) fields.push_back({header.name, header.value});
+  return fields;
+}
+
+// An sf-string of the Idempotency-Key header loses its quotes; anything else is taken as it is.
+std::string idempotency_key(std::string_view header) {
+  if (header.size() >= 2 && header.front() == '"' && header.back() == '"') {
+    header = header.substr(1, header.size() - 2);
+  }
+  return std::string(header);
+}
+
+}  // namespace
+
+Status check_session_name(const LogId& session) {
+  TRY(check_log_name(session));
+  if (session.value.starts_with(kControlPrefix)) {
+    return fail(ErrorCode::invalid_argument,
+                "a session's name does not start with \"control/\": those are control logs");
+  }
+  return {};
+}
+
+Result<McpContext> read_mcp_context(const HttpRequest& request, Caller caller) {
+  McpContext context;
+  context.caller = std::move(caller);
+  const auto given = [&](std::string_view parameter,
+                         std::string_view header) -> std::optional<std::string> {
+    if (auto value = query_value(request.query, parameter)) return value;
+    if (header.empty()) return std::nullopt;
+    if (const auto value = request.header(header)) return std::string(*value);
+    return std::nullopt;
+  };
+  if (auto session = given("session", "Gavel-Session")) {
+    context.session = LogId{std::move(*session)};
+    TRY(check_session_name(*context.session));
+  }
+  if (const auto epoch = given("epoch", "Gavel-Epoch")) {
+    ASSIGN_OR_RETURN(const auto number, parse_number("epoch", *epoch, 1, UINT64_MAX));
+    context.epoch = Epoch{number};
+  }
+  context.server = given("server", {}).value_or("");
+  if (const auto key = request.header("Idempotency-Key")) {
+    context.idempotency_key = idempotency_key(*key);
+  }
+  return context;
+}
+
+asio::awaitable<void> McpHttp::handle(HttpExchange& exchange, Caller caller) {
+  const auto& request = exchange.request();
+  if (!caller.has(Role::driver)) {
+    co_await exchange.respond(refusal(
+        403, RpcFault{.code = rpc::kInvalidRequest,
+                      .message = fmt::format("{} may not speak MCP: it takes the role driver (use "
+                                             "the token of tokens/agent.json)",
+                                             caller.principal.value),
+                      .id = "null",
+                      .data = {}}));
+    co_return;
+  }
+  auto context = read_mcp_context(request, std::move(caller));
+  if (!context) {
+    co_await exchange.respond(refusal(400, invalid_request(context.error().message)));
+    co_return;
+  }
+  if (request.method == "POST") {
+    co_await post(exchange, std::move(*context));
+  } else if (request.method == "GET" && request.header(kSessionHeader)) {
+    co_await get(exchange, *context);
+  } else if (request.method == "DELETE" && request.header(kSessionHeader)) {
+    co_await remove(exchange, *context);
+  } else {
+    auto response = refusal(405, invalid_request("this endpoint answers POST; GET and DELETE only "
+                                                 "with the Mcp-Session-Id of a legacy session"));
+    response.headers.emplace_back("Allow", "POST");
+    co_await exchange.respond(std::move(response));
+  }
+}
+
+asio::awaitable<void> McpHttp::post(HttpExchange& exchange, McpContext context) {
+  auto& http = exchange.request();
+  const auto type = http.header("Content-Type").value_or("application/json");
+  if (!type.starts_with("application/json")) {
+    co_await exchange.respond(refusal(415, invalid_request("send Content-Type: application/json")));
+    co_return;
+  }
+  const bool streams = accepts(http, "text/event-stream");
+  if (!streams && !accepts(http, "application/json")) {
+    co_await exchange.respond(
+        refusal(406, invalid_request("accept application/json and text/event-stream")));
+    co_return;
+  }
+  const auto id = http.header(kSessionHeader);
+  if (id) context.peer = server_.sessions().find(*id, context.caller.principal);
+  if (is_rpc_batch(http.body)) {
+    co_await post_batch(exchange, std::move(context));
+    co_return;
+  }
+  const auto message = parse_rpc(http.body);
+  if (!message) {
+    co_await exchange.respond(refusal(400, message.error()));
+    co_return;
+  }
+  const auto fields = header_fields(http);
+  context.headers = fields;
+  auto admission = admit_mcp(fields, *message);
+  if (!admission) {
+    co_await exchange.respond(
+        refusal(admission.error().http_status, std::move(admission.error().fault)));
+    co_return;
+  }
+  const bool legacy = admission->era == Era::legacy;
+  if (legacy && id && !context.peer && message->method != "initialize") {
+    co_await exchange.respond(refusal(
+        404, RpcFault{.code = kSessionNotFound,
+                      .message = "no such session (Gavel was restarted, or it ended): initialize",
+                      .id = message->id.empty() ? "null" : std::string(message->id),
+                      .data = {}}));
+    co_return;
+  }
+  if (!message->is_request()) {
+    const bool notification = message->kind == RpcKind::notification;
+    if (notification) server_.take_notification(*message, context);
+    if (!notification && !legacy) {
+      co_await exchange.respond(
+          refusal(400, invalid_request("clients of 2026-07-28 send no responses")));
+      co_return;
+    }
+    HttpResponse accepted;
+    accepted.status = 202;
+    accepted.content_type.clear();
+    co_await exchange.respond(std::move(accepted));
+    co_return;
+  }
+  HttpMcpExchange stream(exchange, streams);
+  const auto answer = co_await server_.answer(*message, std::move(*admission), context, stream);
+  const bool written = co_await stream.finish(answer);
+  if (written) server_.delivered(answer);
+}
+
+asio::awaitable<void> McpHttp::post_batch(HttpExchange& exchange, McpContext context) {
+  const auto fields = header_fields(exchange.request());
+  context.headers = fields;
+  HttpMcpExchange stream(exchange, false);
+  const auto batch = co_await server_.answer_batch(exchange.request().body, context, stream);
+  if (!batch) {
+    co_await exchange.respond(refusal(400, batch.error()));
+    co_return;
+  }
+  HttpResponse response;
+  response.body = batch->message;
+  if (response.body.empty()) {
+    response.status = 202;
+    response.content_type.clear();
+  }
+  const bool written = co_await exchange.respond(std::move(response));
+  if (!written) co_return;
+  for (const auto& answer : batch->answers) server_.delivered(answer);
+}
+
+asio::awaitable<void> McpHttp::get(HttpExchange& exchange, const McpContext& context) {
+  const auto id = *exchange.request().header(kSessionHeader);
+  if (!server_.sessions().find(id, context.caller.principal)) {
+    co_await exchange.respond(refusal(
+        404,
+        RpcFault{
+            .code = kSessionNotFound, .message = "no such session", .id = "null", .data = {}}));
+    co_return;
+  }
+  if (!accepts(exchange.request(), "text/event-stream")) {
+    co_await exchange.respond(refusal(406, invalid_request("accept text/event-stream")));
+    co_return;
+  }
+  asio::steady_timer timer(executor_);
+  bool open = co_await exchange.begin_stream(stream_head());
+  if (open) open = co_await exchange.write(sse_comment("gavel"));
+  exchange.cancel_when_ended();
+  while (open && !exchange.ended() &&
+         server_.sessions().find(id, context.caller.principal) != nullptr) {
+    timer.expires_after(server_.options().keep_alive);
+    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (!exchange.ended()) open = co_await exchange.write(sse_comment("keep-alive"));
+  }
+  co_await exchange.end_stream();
+}
+
+asio::awaitable<void> McpHttp::remove(HttpExchange& exchange, const McpContext& context) {
+  const auto id = *exchange.request().header(kSessionHeader);
+  const bool removed = server_.sessions().remove(id, context.caller.principal);
+  HttpResponse response;
+  response.status = removed ? 204 : 404;
+  response.content_type.clear();
+  co_await exchange.respond(std::move(response));
+}
+
+}  // namespace gavel

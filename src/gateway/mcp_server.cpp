@@ -1,0 +1,145 @@
+#include "gateway/mcp_server.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "base/text.hpp"
+
+namespace gavel {
+namespace {
+
+// How long a modern client may keep a listing: the catalogue changes when an upstream's does.
+constexpr Caching kCaching{.ttl_ms = 5'000, .is_public = false};
+
+}  // namespace
+
+const std::string_view kMcpInstructions =
+    "Every tool here is called through Gavel, which records the call and may hold or refuse it. A "
+    "result that says a call is held or still running is no failure: call the same tool again with "
+    "the same arguments to collect the outcome; it will not act twice. A refusal says which rule "
+    "decided and what would be allowed instead; do not look for another way around it.";
+
+// Nothing is asked of the upstreams for this: what they lack is listed as empty.
+json::object mcp_capabilities(Era era) {
+  json::object capabilities{{"tools", json::object{}},
+                            {"resources", json::object{}},
+                            {"prompts", json::object{}},
+                            {"completions", json::object{}}};
+  if (era == Era::legacy) capabilities["logging"] = json::object{};
+  return capabilities;
+}
+
+std::string_view McpServer::Request::param(std::string_view name) const {
+  const auto* params = find(rpc.document, "params");
+  return params == nullptr ? std::string_view{} : string_or(*params, name);
+}
+
+McpServer::McpServer(asio::any_io_executor executor, Harness& harness, McpOptions options)
+    : executor_(executor),
+      harness_(harness),
+      options_(std::move(options)),
+      self_{"gavel", options_.version},
+      sessions_(options_.sessions_max),
+      catalogue_(executor, harness) {}
+
+std::expected<McpAdmission, McpRefusal> McpServer::admit_line(const RpcMessage& message) {
+  McpAdmission admission;
+  admission.meta = read_request_meta(message.document);
+  const auto* method = find_mcp_method(message.method);
+  const bool modern_only = method != nullptr && !method->legacy;
+  const bool initialize = message.method == "initialize";
+  if (initialize || !(admission.meta.is_modern() || modern_only)) return admission;
+  admission.era = Era::modern;
+  admission.version = kMcpModern;
+  if (!message.is_request()) return admission;
+  if (auto complete = require_modern(message, admission.meta); !complete) {
+    return std::unexpected(McpRefusal{.http_status = 400, .fault = std::move(complete).error()});
+  }
+  return admission;
+}
+
+McpServer::Handler McpServer::find_handler(std::string_view method) {
+  struct Entry {
+    std::string_view method;
+    Handler handler;
+  };
+  static constexpr std::array kHandlers = {
+      Entry{"tools/call", &McpServer::call_tool},
+      Entry{"tools/list", &McpServer::list_tools},
+      Entry{"server/discover", &McpServer::discover},
+      Entry{"subscriptions/listen", &McpServer::listen},
+      Entry{"prompts/list", &McpServer::list_prompts},
+      Entry{"prompts/get", &McpServer::get_prompt},
+      Entry{"resources/list", &McpServer::list_resources},
+      Entry{"resources/templates/list", &McpServer::list_templates},
+      Entry{"resources/read", &McpServer::read_resource},
+      Entry{"completion/complete", &McpServer::complete_argument},
+  };
+  for (const auto& entry : kHandlers) {
+    if (entry.method == method) return entry.handler;
+  }
+  return nullptr;
+}
+
+asio::awaitable<McpAnswer> McpServer::answer(const RpcMessage& message, McpAdmission admission,
+                                             McpContext& context, McpExchange& exchange) {
+  Request request{message, std::move(admission.meta), admission.era, context, exchange};
+  if (request.era == Era::modern) co_return co_await answer_modern(request);
+  co_return co_await answer_legacy(request);
+}
+
+McpAnswer McpServer::complete(const Request& request, std::string_view result) const {
+  McpAnswer answer;
+  answer.message = rpc_response(request.rpc.id,
+                                request.era == Era::modern
+                                    ? to_modern_result(request.rpc.method, result, self_, kCaching)
+                                    : to_legacy_result(result));
+  return answer;
+}
+
+McpAnswer McpServer::fault(RpcFault fault, int http_status) {
+  return McpAnswer{.http_status = http_status, .message = rpc_error_response(fault)};
+}
+
+McpAnswer McpServer::failed(const Request& request, const Error& error) {
+  const bool wrong = error.code == ErrorCode::not_found ||
+                     error.code == ErrorCode::invalid_argument ||
+                     error.code == ErrorCode::too_large;
+  const bool busy = error.code == ErrorCode::busy;
+  const bool away = error.code == ErrorCode::unavailable || error.code == ErrorCode::timeout;
+  return fault(RpcFault{.code = wrong  ? rpc::kInvalidParams
+                                : busy ? rpc::kGavelBusy
+                                : away ? rpc::kGavelUnavailable
+                                       : rpc::kInternalError,
+                        .message = error.message,
+                        .id = std::string(request.rpc.id),
+                        .data = {}},
+               200);
+}
+
+// What an upstream answered, in the client's era.
+McpAnswer McpServer::relay(const Request& request, const UpstreamReply& reply) const {
+  if (reply.delivery != Delivery::answered) return failed(request, reply.error);
+  if (!reply.result.empty()) return complete(request, reply.result);
+  auto error = reply.rpc_error;
+  // -32002 (no such resource) ended with the legacy era.
+  static constexpr std::int64_t kResourceNotFound = -32002;
+  const auto view = read_rpc_error(error);
+  if (request.era == Era::modern && view.code == kResourceNotFound) {
+    error = rpc_error_object(rpc::kInvalidParams, view.message, view.data);
+  }
+  return McpAnswer{.message = rpc_error_response(request.rpc.id, error)};
+}
+
+void McpServer::take_notification(const RpcMessage& message, McpContext& context) {
+  if (message.method != "notifications/cancelled" || !context.peer) return;
+  // Clients also send it for what has long been answered.
+  context.peer->cancel(std::string(json_slice(message.params, {"requestId"})));
+}
+
+void McpServer::delivered(const McpAnswer& answer) {
+  if (answer.delivered) harness_.delivered(answer.delivered->first, answer.delivered->second);
+}
+
+}  // namespace gavel

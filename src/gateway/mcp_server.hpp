@@ -1,0 +1,151 @@
+#pragma once
+// The MCP server of both eras, independent of its transport (docs/mcp.md). It answers one request
+// at a time and is told by its caller, the transport, what stands around the message: who asks, for
+// which session, which headers came along. Tools, resources and prompts are those of all upstreams
+// (gateway/mcp_catalogue.hpp); a call of a tool goes to the harness, and is waited for as long as
+// its kind of client can bear.
+//
+// Thread rule: one executor.
+
+#include <boost/asio/any_io_executor.hpp>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "gateway/mcp_catalogue.hpp"
+#include "gateway/mcp_sessions.hpp"
+#include "protocol/mcp.hpp"
+#include "protocol/mcp_headers.hpp"
+#include "runtime/harness.hpp"
+
+namespace gavel {
+
+struct McpOptions {
+  std::string version = "0.1.0";
+  // So long an answer may take before the response is opened as a stream.
+  std::chrono::milliseconds hold_off{1'000};
+  std::chrono::milliseconds keep_alive{10'000};
+  // How long a call is waited for before its client is told to ask again. Clients that gave a
+  // progress token are known to wait longer while they hear of progress.
+  std::chrono::milliseconds patience{50'000};
+  std::chrono::milliseconds patience_with_progress{240'000};
+  std::size_t sessions_max = 4096;
+};
+
+struct McpContext {
+  Caller caller;
+  std::optional<LogId> session;  // that the request names
+  std::optional<Epoch> epoch;
+  std::string server;                         // to be shown alone, its names plain; empty for all
+  std::string idempotency_key;                // of a header; may be empty
+  std::shared_ptr<McpSession> peer;           // of a legacy client or a connection; null otherwise
+  std::span<const HeaderField> headers = {};  // of HTTP; empty over stdio
+  bool over_http() const { return !headers.empty(); }
+};
+
+// The way back to the client while its request is being answered.
+class McpExchange {
+public:
+  virtual ~McpExchange() = default;
+
+  // Whether anything but the answer can be sent.
+  virtual bool can_stream() const = 0;
+  // A notification in front of the answer. False where the client is gone.
+  virtual asio::awaitable<bool> send(std::string message) = 0;
+  // A sign of life that is no message.
+  virtual asio::awaitable<bool> keep_alive() = 0;
+
+  // As HttpExchange's.
+  virtual void cancel_when_ended() = 0;
+  virtual bool client_gone() const = 0;
+  virtual bool server_stopping() const = 0;
+  bool ended() const { return client_gone() || server_stopping(); }
+};
+
+struct McpAnswer {
+  int http_status = 200;
+  std::string message = {};     // the JSON-RPC answer; empty where none is to be given
+  std::string session_id = {};  // to be sent as Mcp-Session-Id
+  // To be told to Harness::delivered once the message was written.
+  std::optional<std::pair<LogId, IntentId>> delivered = {};
+};
+
+class McpServer {
+public:
+  // `harness` must outlive this.
+  McpServer(asio::any_io_executor executor, Harness& harness, McpOptions options);
+
+  // `admission` says how the message is to be served: admit_mcp over HTTP, admit_line over stdio.
+  asio::awaitable<McpAnswer> answer(const RpcMessage& message, McpAdmission admission,
+                                    McpContext& context, McpExchange& exchange);
+  static std::expected<McpAdmission, McpRefusal> admit_line(const RpcMessage& message);
+  // The answers of a batch's messages, one after another. Faults: not of 2025-03-26, malformed.
+  struct Batch {
+    std::string message;  // an array; empty where nothing is to be answered
+    std::vector<McpAnswer> answers;
+  };
+  asio::awaitable<RpcResult<Batch>> answer_batch(std::string_view text, McpContext& context,
+                                                 McpExchange& exchange);
+  void take_notification(const RpcMessage& message, McpContext& context);
+  void delivered(const McpAnswer& answer);
+
+  McpSessions& sessions() { return sessions_; }
+  const McpOptions& options() const { return options_; }
+
+private:
+  struct Request {
+    const RpcMessage& rpc;
+    RequestMeta meta;
+    Era era;
+    McpContext& context;
+    McpExchange& exchange;
+
+    std::string_view text(std::string_view param) const { return json_slice(rpc.params, {param}); }
+    // The string member of params; empty where there is none.
+    std::string_view param(std::string_view name) const;
+  };
+  using Handler = asio::awaitable<McpAnswer> (McpServer::*)(Request&);
+  static Handler find_handler(std::string_view method);
+
+  asio::awaitable<McpAnswer> answer_legacy(Request& request);
+  asio::awaitable<McpAnswer> answer_modern(Request& request);
+  McpAnswer complete(const Request& request, std::string_view result) const;
+  static McpAnswer fault(RpcFault fault, int http_status);
+  static McpAnswer failed(const Request& request, const Error& error);
+  McpAnswer relay(const Request& request, const UpstreamReply& reply) const;
+
+  // mcp_legacy.cpp
+  McpAnswer initialize(Request& request);
+  // mcp_modern.cpp
+  asio::awaitable<std::expected<void, McpRefusal>> check_headers(Request& request);
+  asio::awaitable<McpAnswer> discover(Request& request);
+  asio::awaitable<McpAnswer> listen(Request& request);
+  // mcp_lists.cpp
+  asio::awaitable<McpAnswer> list_tools(Request& request);
+  asio::awaitable<McpAnswer> list_prompts(Request& request);
+  asio::awaitable<McpAnswer> list_resources(Request& request);
+  asio::awaitable<McpAnswer> list_templates(Request& request);
+  asio::awaitable<McpAnswer> read_resource(Request& request);
+  asio::awaitable<McpAnswer> get_prompt(Request& request);
+  asio::awaitable<McpAnswer> complete_argument(Request& request);
+  asio::awaitable<McpAnswer> pass(Request& request, std::string server, json::object params);
+  // mcp_calls.cpp
+  asio::awaitable<McpAnswer> call_tool(Request& request);
+  std::expected<CallRequest, RpcFault> call_request(const Request& request) const;
+  McpAnswer call_answer(const Request& request, const LogId& session,
+                        Result<CallAnswer> answer) const;
+
+  asio::any_io_executor executor_;
+  Harness& harness_;
+  McpOptions options_;
+  Implementation self_;
+  McpSessions sessions_;
+  McpCatalogue catalogue_;
+};
+
+// What a client is told to do with held calls; of initialize and server/discover.
+extern const std::string_view kMcpInstructions;
+json::object mcp_capabilities(Era era);
+
+}  // namespace gavel

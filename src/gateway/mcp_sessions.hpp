@@ -1,0 +1,79 @@
+#pragma once
+// What the MCP server remembers of clients of the legacy era between requests: which version they
+// agreed on, and which of their requests are still being answered, so that they can be cancelled.
+// A connection of the stdio transport has one, too. Lost with the process: a client that is told so
+// (404) initializes anew; what matters is in its log.
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "core/entry.hpp"
+
+namespace gavel {
+
+// A request that is being answered, as somebody who may cancel it sees it.
+struct McpRunning {
+  bool cancelled = false;
+  std::function<void()> wake;  // cuts the wait; may be empty
+};
+
+struct McpSession {
+  std::string id;  // Mcp-Session-Id; empty of stdio
+  Principal principal;
+  std::string version;  // agreed by initialize; empty before
+  std::string client;   // "opencode 1.18.33"
+  LogId log;            // the session that its calls belong to where the request names none
+  std::chrono::steady_clock::time_point used_at;
+  std::map<std::string, std::weak_ptr<McpRunning>> running;  // by the request id's JSON text
+
+  // Nothing where no such request runs.
+  void cancel(const std::string& request_id);
+  void cancel_all();
+  // Cuts every wait without cancelling.
+  void wake_all();
+};
+
+// Lets notifications/cancelled find a request while it is answered.
+class McpRegistration {
+public:
+  // `peer` may be null: then nothing can be cancelled. `wake` may outlive what it wakes.
+  McpRegistration(std::shared_ptr<McpSession> peer, std::string_view id,
+                  std::function<void()> wake);
+  ~McpRegistration();
+  McpRegistration(const McpRegistration&) = delete;
+  McpRegistration& operator=(const McpRegistration&) = delete;
+  bool cancelled() const { return running_->cancelled; }
+
+private:
+  std::shared_ptr<McpSession> peer_;
+  std::string id_;
+  std::shared_ptr<McpRunning> running_;
+};
+
+class McpSessions {
+public:
+  explicit McpSessions(std::size_t max) : max_(max) {}
+
+  // Mints an id of 128 random bits. Drops the session that was used least lately when full.
+  std::shared_ptr<McpSession> create(Principal principal);
+  // Null where there is none, or it is somebody else's.
+  std::shared_ptr<McpSession> find(std::string_view id, const Principal& principal);
+  bool remove(std::string_view id, const Principal& principal);
+  std::size_t size() const { return sessions_.size(); }
+
+private:
+  std::size_t max_;
+  std::unordered_map<std::string, std::shared_ptr<McpSession>> sessions_;
+};
+
+// Lower-case hexadecimal, from the system's source of randomness.
+std::string random_id(std::size_t bytes);
+
+// `parts`, joined by '-', as a log name: other characters become '-', long parts are cut.
+std::string log_name_of(std::initializer_list<std::string_view> parts);
+
+}  // namespace gavel
