@@ -3,11 +3,14 @@
 // builds and connects everything in reading order, serves until SIGINT or SIGTERM, and takes it
 // down in the reverse order.
 
+#include <string_view>
+
 #include "cli/cli.hpp"
 
 namespace gavel {
 
 inline constexpr std::string_view kVersion = "0.1.0";
+inline constexpr std::string_view kDefaultListen = "127.0.0.1:7420";
 
 // Returns the process's exit code (docs/exit-codes.md).
 int run_daemon(const UpOptions& options);

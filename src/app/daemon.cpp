@@ -1,0 +1,182 @@
+#include "app/daemon.hpp"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+
+#include "app/machine.hpp"
+#include "app/state_directory.hpp"
+#include "base/text.hpp"
+#include "core/codec.hpp"
+#include "gateway/auth.hpp"
+#include "gateway/gateway.hpp"
+#include "log/rocks_log.hpp"
+#include "policy/parse.hpp"
+#include "runtime/local_harness.hpp"
+#include "runtime/upstream_factory.hpp"
+
+namespace gavel {
+namespace {
+
+namespace fs = std::filesystem;
+
+int complain(const Error& error) {
+  fmt::print(stderr, "gavel: {}\n", error.message);
+  return mapping(error.code).exit_code;
+}
+
+// One line on stderr: time, what. What it says comes from outside too, so it cannot move the
+// cursor.
+class StderrLog {
+public:
+  explicit StderrLog(const Clock& clock) : clock_(clock) {}
+  void operator()(std::string_view line) const {
+    fmt::print(stderr, "{} {}\n", to_iso8601(clock_.now()), for_display(line, 4096));
+  }
+
+private:
+  const Clock& clock_;
+};
+
+// Connections, children and RocksDB's files all take descriptors; the usual soft limit of 1,024 is
+// a trap.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+Result<std::shared_ptr<const Policy>> load_policy(const UpOptions& options) {
+  fs::path path = options.config_path;
+  if (path.empty()) {
+    const fs::path usual = fs::path(options.state_directory) / "gavel.yaml";
+    std::error_code ignored;
+    if (!fs::exists(usual, ignored)) return default_policy();
+    path = usual;
+  }
+  ASSIGN_OR_RETURN(const auto text, read_file(path));
+  return parse_policy(text, path.string());
+}
+
+// The daemon's parts, made in this order and destroyed in the reverse.
+class Daemon {
+public:
+  explicit Daemon(const UpOptions& options)
+      : options_(options), say_(clock_), io_(1), signals_(io_) {}
+
+  int run() {
+    if (const auto ready = open(); !ready) return complain(ready.error());
+    signals_.add(SIGINT);
+    signals_.add(SIGTERM);
+    signals_.async_wait([this](const boost::system::error_code& error, int) {
+      if (!error) stop();
+    });
+    io_.run();
+    return exit_code_;
+  }
+
+private:
+  Status open() {
+    state_ = options_.state_directory;
+    TRY(prepare_state_directory(state_));
+    TRY(create_default_tokens(state_));
+    ASSIGN_OR_RETURN(policy_, load_policy(options_));
+
+    RocksOptions store;
+    store.directory = (state_ / "store").string();
+    store.on_failure = [this](const Error& error) {
+      asio::post(io_, [this, error] {
+        say_(fmt::format("THE STORE HAS FAILED, nothing more is accepted: {}", error.message));
+        exit_code_ = mapping(error.code).exit_code;
+      });
+    };
+    ASSIGN_OR_RETURN(log_, open_rocks_log(std::move(store)));
+
+    LocalHarnessOptions harness;
+    harness.executor = io_.get_executor();
+    harness.log = log_.get();
+    harness.clock = &clock_;
+    harness.random = &random_;
+    harness.policy = policy_;
+    harness.make_upstream = [this](const ServerSpec& spec, std::function<void()> on_tools_changed) {
+      return make_machine_upstream(spec, std::move(on_tools_changed));
+    };
+    harness.log_line = [this](std::string_view line) { say_(line); };
+    harness_ = std::make_unique<LocalHarness>(std::move(harness));
+    TRY(harness_->start());
+
+    GatewayOptions gateway;
+    gateway.tokens_directory = state_ / "tokens";
+    gateway.http.listen = {options_.listen.empty() ? std::string(kDefaultListen) : options_.listen};
+    gateway.api.version = kVersion;
+    gateway.mcp.version = kVersion;
+    if (options_.log_level == "debug") {
+      gateway.http.on_request = [this](const RequestLog& request) {
+        say_(fmt::format("{} {} {} {} us", request.method, request.path, request.status,
+                         request.took.count()));
+      };
+    }
+    ASSIGN_OR_RETURN(gateway_, Gateway::start(io_.get_executor(), *harness_, std::move(gateway)));
+    const std::string url = "http://" + gateway_->endpoints().front();
+    ASSIGN_OR_RETURN(auto file, DaemonFile::write(state_, url));
+    file_.emplace(std::move(file));
+    say_(fmt::format("gavel {} listens on {} (state in {}, policy {})", kVersion, url,
+                     state_.string(), policy_->version().substr(0, 12)));
+    return {};
+  }
+
+  std::unique_ptr<Upstream> make_machine_upstream(const ServerSpec& spec,
+                                                  std::function<void()> on_tools_changed) {
+    UpstreamOptions upstream;
+    upstream.clock = &clock_;
+    upstream.random = &random_;
+    upstream.client = {"gavel", std::string(kVersion)};
+    upstream.log_line = [this](std::string_view line) { say_(line); };
+    upstream.on_tools_changed = std::move(on_tools_changed);
+    return make_upstream(io_.get_executor(), spec, std::move(upstream));
+  }
+
+  void stop() {
+    file_.reset();
+    asio::co_spawn(io_, shut_down(), asio::detached);
+  }
+
+  asio::awaitable<void> shut_down() {
+    co_await gateway_->stop();
+    co_await harness_->close();
+    io_.stop();
+  }
+
+  const UpOptions& options_;
+  fs::path state_;
+  MachineClock clock_;
+  MachineRandom random_;
+  StderrLog say_;
+  asio::io_context io_;
+  asio::signal_set signals_;
+  std::shared_ptr<const Policy> policy_;
+  std::unique_ptr<Log> log_;
+  std::unique_ptr<LocalHarness> harness_;
+  std::unique_ptr<Gateway> gateway_;
+  std::optional<DaemonFile> file_;
+  int exit_code_ = 0;
+};
+
+}  // namespace
+
+int run_daemon(const UpOptions& options) {
+  std::signal(SIGPIPE, SIG_IGN);
+  raise_descriptor_limit();
+  Daemon daemon(options);
+  return daemon.run();
+}
+
+}  // namespace gavel
