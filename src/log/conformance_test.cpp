@@ -12,6 +12,7 @@
 #include "log/log.hpp"
 #include "log/log_testing.hpp"
 #include "log/memory_log.hpp"
+#include "log/rocks_log.hpp"
 
 namespace gavel::testing {
 namespace {
@@ -30,6 +31,14 @@ std::unique_ptr<Log> make_memory(const TempDirectory&) {
   return make_memory_log();
 }
 
+std::unique_ptr<Log> open_rocks(const TempDirectory& directory) {
+  RocksOptions options;
+  options.directory = directory.sub("store");
+  auto log = open_rocks_log(std::move(options));
+  EXPECT_TRUE(log.has_value()) << log.error().message;
+  return log ? std::move(*log) : nullptr;
+}
+
 class Conformance : public ::testing::TestWithParam<Engine> {
 protected:
   void SetUp() override {
@@ -46,7 +55,9 @@ protected:
   std::unique_ptr<Log> log_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Engines, Conformance, ::testing::Values(Engine{"memory", &make_memory}),
+INSTANTIATE_TEST_SUITE_P(Engines, Conformance,
+                         ::testing::Values(Engine{"memory", &make_memory},
+                                           Engine{"rocksdb", &open_rocks}),
                          [](const auto& instance) { return std::string(instance.param.name); });
 
 TEST_P(Conformance, LogThatWasNeverWrittenHasAnEmptyHead) {
