@@ -7,38 +7,38 @@ namespace gavel {
 Command::Command(std::string its_name, std::string its_summary)
     : name(std::move(its_name)), summary(std::move(its_summary)) {}
 
-Option& Command::option(std::string names, std::string value, std::string& target, std::string help,
-                        Values values) {
+CommandOption& Command::option(std::string names, std::string value, std::string& target,
+                               std::string help, Values values) {
   options.push_back({std::move(names), std::move(value), std::move(help), &target, values, {}});
   return options.back();
 }
 
-Option& Command::option(std::string names, std::string value, std::uint64_t& target,
-                        std::string help) {
+CommandOption& Command::option(std::string names, std::string value, std::uint64_t& target,
+                               std::string help) {
   options.push_back(
       {std::move(names), std::move(value), std::move(help), &target, Values::any, {}});
   return options.back();
 }
 
-Option& Command::option(std::string names, std::string value, std::vector<std::string>& target,
-                        std::string help, Values values) {
+CommandOption& Command::option(std::string names, std::string value,
+                               std::vector<std::string>& target, std::string help, Values values) {
   options.push_back({std::move(names), std::move(value), std::move(help), &target, values, {}});
   return options.back();
 }
 
-Option& Command::flag(std::string names, bool& target, std::string help) {
+CommandOption& Command::flag(std::string names, bool& target, std::string help) {
   options.push_back({std::move(names), {}, std::move(help), &target, Values::any, {}});
   return options.back();
 }
 
-Argument& Command::argument(std::string name_in_help, std::string& target, std::string help,
-                            Values values, Presence presence) {
+CommandArgument& Command::argument(std::string name_in_help, std::string& target, std::string help,
+                                   Values values, Presence presence) {
   positionals.push_back({std::move(name_in_help), std::move(help), &target, values, {}, presence});
   return positionals.back();
 }
 
-Argument& Command::arguments(std::string name_in_help, std::vector<std::string>& target,
-                             std::string help, Values values) {
+CommandArgument& Command::arguments(std::string name_in_help, std::vector<std::string>& target,
+                                    std::string help, Values values) {
   positionals.push_back(
       {std::move(name_in_help), std::move(help), &target, values, {}, Presence::optional});
   return positionals.back();

@@ -31,7 +31,7 @@ enum class Values { any, file, directory, session, intent, scope, tool, incident
 // struct.
 using Target = std::variant<bool*, std::string*, std::uint64_t*, std::vector<std::string>*>;
 
-struct Option {
+struct CommandOption {
   std::string names;  // "--from", or "-f,--follow"
   std::string value;  // "N"; empty for a flag
   std::string help;
@@ -42,7 +42,7 @@ struct Option {
 
 enum class Presence { required, optional };
 
-struct Argument {
+struct CommandArgument {
   std::string name;  // "SESSION"
   std::string help;
   Target target;
@@ -54,17 +54,18 @@ struct Argument {
 struct Command {
   Command(std::string its_name, std::string its_summary);
 
-  Option& option(std::string names, std::string value, std::string& target, std::string help,
-                 Values values = Values::any);
-  Option& option(std::string names, std::string value, std::uint64_t& target, std::string help);
-  Option& option(std::string names, std::string value, std::vector<std::string>& target,
-                 std::string help, Values values = Values::any);
-  Option& flag(std::string names, bool& target, std::string help);
-  Argument& argument(std::string name_in_help, std::string& target, std::string help,
-                     Values values = Values::any, Presence presence = Presence::required);
+  CommandOption& option(std::string names, std::string value, std::string& target, std::string help,
+                        Values values = Values::any);
+  CommandOption& option(std::string names, std::string value, std::uint64_t& target,
+                        std::string help);
+  CommandOption& option(std::string names, std::string value, std::vector<std::string>& target,
+                        std::string help, Values values = Values::any);
+  CommandOption& flag(std::string names, bool& target, std::string help);
+  CommandArgument& argument(std::string name_in_help, std::string& target, std::string help,
+                            Values values = Values::any, Presence presence = Presence::required);
   // Takes all that is left; optional.
-  Argument& arguments(std::string name_in_help, std::vector<std::string>& target, std::string help,
-                      Values values = Values::any);
+  CommandArgument& arguments(std::string name_in_help, std::vector<std::string>& target,
+                             std::string help, Values values = Values::any);
   // Everything after "--" goes here, as it is.
   void program(std::vector<std::string>& target, std::string help);
 
@@ -73,8 +74,8 @@ struct Command {
   std::string group;        // heading in the help
   std::string description;  // more than the summary; may be empty
   bool hidden = false;
-  std::vector<Option> options;
-  std::vector<Argument> positionals;
+  std::vector<CommandOption> options;
+  std::vector<CommandArgument> positionals;
   std::vector<std::string>* rest = nullptr;  // of program()
   std::string rest_help;
   std::vector<Command> subcommands;

@@ -27,7 +27,7 @@ std::vector<Place> places_of(const Command& root) {
   return out;
 }
 
-std::vector<std::string> names_of(const Option& option) {
+std::vector<std::string> names_of(const CommandOption& option) {
   std::vector<std::string> out;
   std::string_view rest = option.names;
   while (!rest.empty()) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "cli/help.hpp"
 
 namespace gavel {
 namespace {
@@ -16,7 +17,7 @@ struct Overloaded : Ts... {
   using Ts::operator()...;
 };
 
-void bind(CLI::App& app, const Option& option) {
+void bind(CLI::App& app, const CommandOption& option) {
   CLI::Option* bound = std::visit(
       Overloaded{
           [&](bool* flag) { return app.add_flag(option.names, *flag, option.help); },
@@ -30,7 +31,7 @@ void bind(CLI::App& app, const Option& option) {
   if (!option.choices.empty()) bound->check(CLI::IsMember(option.choices));
 }
 
-void bind(CLI::App& app, const Argument& argument) {
+void bind(CLI::App& app, const CommandArgument& argument) {
   CLI::Option* bound = std::visit(
       Overloaded{
           [&](bool*) -> CLI::Option* { return nullptr; },
@@ -50,25 +51,20 @@ void build(CLI::App& app, const Command& command) {
   for (const auto& option : command.options) bind(app, option);
   for (const auto& argument : command.positionals) bind(app, argument);
   if (!command.subcommands.empty()) app.require_subcommand(1);
-  if (command.rest != nullptr) app.footer("  -- PROGRAM ARGS...  " + command.rest_help);
   for (const auto& sub : command.subcommands) {
     auto* child = app.add_subcommand(sub.name, sub.summary);
-    if (!sub.group.empty()) child->group(sub.group);
-    if (sub.hidden) child->group("");
     build(*child, sub);
-    if (!sub.description.empty()) child->description(sub.summary + "\n\n" + sub.description);
   }
 }
 
 std::unique_ptr<CLI::App> make_app(const Command& root) {
   auto app = std::make_unique<CLI::App>(root.description, root.name);
   app->option_defaults()->always_capture_default(false);
-  app->get_formatter()->column_width(34);
   build(*app, root);
   return app;
 }
 
-bool has_name(const Option& option, std::string_view word) {
+bool has_name(const CommandOption& option, std::string_view word) {
   const std::string names = "," + option.names + ",";
   return names.find(fmt::format(",{},", word)) != std::string::npos;
 }
@@ -80,7 +76,7 @@ const Command* find_subcommand(const Command& command, std::string_view name) {
 
 std::string did_you_mean(std::string_view word, const std::vector<std::string_view>& candidates) {
   const auto near = nearest(word, candidates);
-  return near.empty() ? std::string{} : fmt::format("; did you mean \"{}\"?", near);
+  return near.empty() ? std::string{} : fmt::format(" (did you mean \"{}\"?)", near);
 }
 
 // Follows the subcommands among `words`; what is left over is for CLI11 to judge.
@@ -92,7 +88,7 @@ struct Walk {
 
 Result<Walk> walk(const Command& root, const std::vector<std::string>& words) {
   Walk at{&root, {}, {"--help"}};
-  std::vector<const Option*> known;
+  std::vector<const CommandOption*> known;
   const auto enter = [&](const Command& command) {
     at.command = &command;
     for (const auto& option : command.options) {
@@ -108,7 +104,7 @@ Result<Walk> walk(const Command& root, const std::vector<std::string>& words) {
     if (word.starts_with('-') && word.size() > 1) {
       const auto name = word.substr(0, word.find('='));
       const auto found =
-          std::ranges::find_if(known, [&](const Option* o) { return has_name(*o, name); });
+          std::ranges::find_if(known, [&](const CommandOption* o) { return has_name(*o, name); });
       const bool takes_next =
           found != known.end() && !(*found)->value.empty() && name.size() == word.size();
       if (takes_next) ++i;
@@ -122,10 +118,9 @@ Result<Walk> walk(const Command& root, const std::vector<std::string>& words) {
         if (!sub.hidden) names.push_back(sub.name);
       }
       const auto where = at.path.empty() ? std::string("gavel") : "gavel " + at.path.back();
-      return fail(
-          ErrorCode::invalid_argument,
-          fmt::format("there is no subcommand \"{}\"{} See {} --help", for_display(word, 60),
-                      did_you_mean(word, names).empty() ? "." : did_you_mean(word, names), where));
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("there is no subcommand \"{}\"{}; see {} --help",
+                              for_display(word, 60), did_you_mean(word, names), where));
     }
     at.path.emplace_back(next->name);
     enter(*next);
@@ -133,36 +128,43 @@ Result<Walk> walk(const Command& root, const std::vector<std::string>& words) {
   return at;
 }
 
-CLI::App* app_at(CLI::App& app, const std::vector<std::string>& path) {
-  CLI::App* at = &app;
-  for (const auto& name : path) at = at->get_subcommand(name);
-  return at;
+// The first option among `words` that nobody declared; empty where there is none.
+std::string_view unknown_option(const Walk& at, const std::vector<std::string>& words) {
+  for (const auto& word : words) {
+    if (!word.starts_with("--") || word.size() < 3) continue;
+    const auto name = std::string_view(word).substr(0, word.find('='));
+    if (std::ranges::find(at.options, name) == at.options.end()) return name;
+  }
+  return {};
+}
+
+std::string usage_problem(const CLI::ParseError& error, const Walk& at, const std::string& where,
+                          const std::vector<std::string>& words) {
+  if (!at.command->subcommands.empty()) {
+    std::string names;
+    for (const auto& sub : at.command->subcommands) {
+      if (!sub.hidden) names += (names.empty() ? "" : ", ") + sub.name;
+    }
+    return fmt::format("{} needs one of: {}", where, names);
+  }
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+    if (at.command->rest != nullptr) {
+      return fmt::format("put -- before the program, as in: {} -- PROGRAM", where);
+    }
+    if (const auto name = unknown_option(at, words); !name.empty()) {
+      return fmt::format("{} has no option {}{}", where, for_display(name, 60),
+                         did_you_mean(name, at.options));
+    }
+  }
+  return error.what();
 }
 
 std::unexpected<Error> usage_error(const CLI::ParseError& error, const Walk& at,
                                    const std::vector<std::string>& words) {
   std::string where = "gavel";
   for (const auto& name : at.path) where += " " + name;
-  std::string message = error.what();
-  if (const auto* extras = dynamic_cast<const CLI::ExtrasError*>(&error)) {
-    (void)extras;
-    for (const auto& word : words) {
-      if (!word.starts_with("--") || word.size() < 3) continue;
-      const auto name = std::string_view(word).substr(0, word.find('='));
-      if (std::ranges::find(at.options, name) != at.options.end()) continue;
-      return fail(
-          ErrorCode::invalid_argument,
-          fmt::format("{} has no option {}{} See {} --help", where, for_display(name, 60),
-                      did_you_mean(name, at.options).empty() ? "." : did_you_mean(name, at.options),
-                      where));
-    }
-    if (at.command->rest != nullptr) {
-      message = fmt::format("put \"--\" before the program: {} -- PROGRAM ARGS...", where);
-    }
-  }
-  std::ranges::replace(message, '\n', ' ');
-  return fail(ErrorCode::invalid_argument,
-              fmt::format("{}. See {} --help", for_display(message, 400), where));
+  const auto problem = for_display(usage_problem(error, at, where, words), 400);
+  return fail(ErrorCode::invalid_argument, fmt::format("{}; see {} --help", problem, where));
 }
 
 }  // namespace
@@ -189,22 +191,12 @@ Result<Parsed> parse_command_line(const Command& root, std::vector<std::string> 
     std::vector<std::string> reversed(words.rbegin(), words.rend());
     app->parse(std::move(reversed));
   } catch (const CLI::CallForHelp&) {
-    return ParsedText{help_of(root, at.path)};
-  } catch (const CLI::CallForAllHelp&) {
-    return ParsedText{app->help("", CLI::AppFormatMode::All)};
+    return ParsedText{help_page(root, at.path)};
   } catch (const CLI::ParseError& error) {
-    if (words.empty()) return ParsedText{help_of(root, {})};
+    if (words.empty()) return ParsedText{help_page(root, {})};
     return usage_error(error, at, words);
   }
   return ParsedCommand{at.command, at.path};
-}
-
-std::string help_of(const Command& root, const std::vector<std::string>& path) {
-  auto app = make_app(root);
-  auto* at = app_at(*app, path);
-  std::string prefix = root.name;
-  for (std::size_t i = 0; i + 1 < path.size(); ++i) prefix += " " + path[i];
-  return at->help(path.empty() ? "" : prefix);
 }
 
 }  // namespace gavel

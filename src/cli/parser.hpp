@@ -25,7 +25,4 @@ using Parsed = std::variant<ParsedCommand, ParsedText>;
 // invalid_argument, with a suggestion for an unknown subcommand or option.
 Result<Parsed> parse_command_line(const Command& root, std::vector<std::string> words);
 
-// The help page of the command at `path`, for docs/cli.md.
-std::string help_of(const Command& root, const std::vector<std::string>& path);
-
 }  // namespace gavel

@@ -59,7 +59,7 @@ Table sessions_table(const json::array& sessions, Timestamp now) {
   return table;
 }
 
-std::string fields_text(const std::vector<Field>& fields, const Style& style) {
+std::string fields_text(const std::vector<Labelled>& fields, const Style& style) {
   std::size_t width = 0;
   for (const auto& field : fields) width = std::max(width, field.label.size());
   std::string out;

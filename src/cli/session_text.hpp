@@ -27,12 +27,12 @@ std::string pending_text(const json::value& pending, Timestamp now, const Style&
 std::string wait_text(const json::value& pending, Timestamp now);
 
 // Labelled lines, the labels in one column: "  tool     pg__query".
-struct Field {
+struct Labelled {
   std::string label;
   std::string text;
   Tone tone = Tone::plain;
 };
-std::string fields_text(const std::vector<Field>& fields, const Style& style);
+std::string fields_text(const std::vector<Labelled>& fields, const Style& style);
 
 // Untrusted JSON, indented, each line made safe for a terminal, at most `lines_max` lines.
 std::string json_block(const json::value& value, std::string_view indent, std::size_t lines_max);

@@ -16,9 +16,7 @@ void add_group(Command& root, std::string_view group, std::vector<Command> comma
 
 Command make_tree(Globals& globals) {
   Command root("gavel", "the control plane that an AI agent's actions pass through");
-  root.description =
-      "Gavel: the control plane that an AI agent's actions pass through.\n"
-      "Begin with: gavel up, then gavel run -- YOUR-AGENT";
+  root.description = "Begin with: gavel up, then gavel run -- YOUR-AGENT";
   root.flag("--json", globals.json, "print JSON for programs");
   root.option("--url", "URL", globals.url, "the daemon's address (http://127.0.0.1:7420)");
   root.option("--state", "DIR", globals.state,
@@ -30,9 +28,9 @@ Command make_tree(Globals& globals) {
   root.flag("-q,--quiet", globals.quiet, "no hints on standard error");
 
   add_group(root, "Start", {up_command(), run_command(), mcp_command()});
-  add_group(
-      root, "Look",
-      {sessions_command(), show_command(), log_command(), watch_command(), tools_command(), upstreams_command()});
+  add_group(root, "Look",
+            {sessions_command(), show_command(), log_command(), watch_command(), tools_command(),
+             upstreams_command()});
   add_group(root, "Decide",
             {approvals_command(), approve_command(), deny_command(), resolve_command(),
              halt_command(), freeze_command(), resume_command(), wake_command()});
