@@ -11,6 +11,7 @@
 #include "cli/daemon.hpp"
 #include "cli/discovery.hpp"
 #include "cli/format.hpp"
+#include "policy/parse.hpp"
 
 namespace gavel {
 namespace fs = std::filesystem;
@@ -124,6 +125,39 @@ Finding check_version(const json::value& health, std::string_view own) {
   return {Health::ok, "version", text, {}};
 }
 
+// The file that gavel up would use.
+void check_policy_file(const Context& context, const fs::path& state, const std::string& given,
+                       std::vector<Finding>& out) {
+  fs::path file = state / "gavel.yaml";
+  if (!given.empty()) {
+    file = fs::path(given).is_absolute() ? fs::path(given)
+                                         : fs::path(context.world().directory) / given;
+  }
+  const auto text = read_text_file(file, kPolicyBytesMax + 1);
+  if (!text && text.error().code == ErrorCode::not_found && given.empty()) {
+    out.push_back({Health::ok, "policy", "no " + file.string() + ": the safe defaults hold", {}});
+    return;
+  }
+  if (!text) {
+    out.push_back({Health::failed, "policy", text.error().message, {}});
+    return;
+  }
+  const auto check = check_policy(*text, file.string());
+  for (const auto& problem : check.problems) {
+    const bool error = problem.severity == PolicyProblem::Severity::error;
+    out.push_back({error ? Health::failed : Health::warning, "policy",
+                   to_text(problem, file.string()), error ? "correct it: gavel policy check" : ""});
+  }
+  if (check.problems.empty()) {
+    out.push_back({Health::ok,
+                   "policy",
+                   fmt::format("{}: {}, {}", file.string(),
+                               count_text(check.policy->servers().size(), "server"),
+                               count_text(check.policy->rules().size(), "rule")),
+                   {}});
+  }
+}
+
 void check_upstreams(const Client& client, std::vector<Finding>& out) {
   const auto answer = client.get("/v1/upstreams");
   if (!answer) {
@@ -169,7 +203,8 @@ void check_daemon(const Context& context, std::vector<Finding>& out) {
       client ? client->get("/v1/health") : Result<json::value>(std::unexpected(client.error()));
   if (!health) {
     const bool down = health.error().code == ErrorCode::unavailable;
-    out.push_back({down ? Health::warning : Health::failed, "daemon", health.error().message, {}});
+    out.push_back({down ? Health::warning : Health::failed, "daemon", health.error().message,
+                   down ? "" : "see gavel token list"});
     return;
   }
   const auto status = for_display(string_or(*health, "status"), 40);
@@ -199,7 +234,7 @@ std::vector<Finding> examine(const Context& context, const std::string& config_p
   out.push_back(check_tokens(*state));
   out.push_back(check_disk(*state));
   out.push_back(check_clock(context.now()));
-  (void)config_path;
+  check_policy_file(context, *state, config_path, out);
   out.push_back(check_daemon_record(*state));
   check_daemon(context, out);
   return out;

@@ -27,14 +27,15 @@ Command make_tree(Globals& globals) {
       "auto", "always", "never"};
   root.flag("-q,--quiet", globals.quiet, "no hints on standard error");
 
-  add_group(root, "Start", {up_command(), run_command(), mcp_command()});
+  add_group(root, "Start", {up_command(), run_command(), mcp_command(), init_command()});
   add_group(root, "Look",
             {sessions_command(), show_command(), log_command(), watch_command(), tools_command(),
              upstreams_command()});
   add_group(root, "Decide",
             {approvals_command(), approve_command(), deny_command(), resolve_command(),
              halt_command(), freeze_command(), resume_command(), wake_command()});
-  add_group(root, "Policy and proof", {incidents_command()});
+  add_group(root, "Policy and proof",
+            {policy_command(), verify_command(), checkpoint_command(), incidents_command()});
   add_group(root, "Care",
             {doctor_command(), token_command(), completion_command(), version_command()});
   root.subcommands.push_back(values_command());
