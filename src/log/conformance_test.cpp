@@ -34,7 +34,7 @@ std::unique_ptr<Log> make_memory(const TempDirectory&) {
 std::unique_ptr<Log> open_rocks(const TempDirectory& directory) {
   RocksOptions options;
   options.directory = directory.sub("store");
-  auto log = open_rocks_log(std::move(options));
+  auto log = open_rocks_log(options);
   EXPECT_TRUE(log.has_value()) << log.error().message;
   return log ? std::move(*log) : nullptr;
 }

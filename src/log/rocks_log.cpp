@@ -38,13 +38,13 @@ std::unexpected<Error> corrupted_entry(const LogId& log, Position position, std:
 
 class RocksLog final : public Log {
 public:
-  explicit RocksLog(RocksOptions options)
-      : on_failure_(std::move(options.on_failure)),
+  explicit RocksLog(const RocksOptions& options)
+      : on_failure_(options.on_failure),
         heads_(options.cached_heads),
         committer_(std::make_unique<Committer>([this] { return commit(); })) {}
   ~RocksLog() override;
 
-  Status open(const std::string& directory);
+  Status open(const RocksOptions& options);
 
   Result<Sequenced> append(Append append, OnDurable on_durable) override;
   Result<std::vector<StoredEntry>> read(const LogId& log, Position from,
@@ -121,11 +121,13 @@ RocksLog::~RocksLog() {
   store_.reset();
 }
 
-Status RocksLog::open(const std::string& directory) {
-  StoreHooks hooks;
-  hooks.on_flushed = [this](std::uint64_t sequence) { note_flushed(sequence); };
-  hooks.on_error = [this](Error reason) { note_failure(std::move(reason)); };
-  ASSIGN_OR_RETURN(store_, RocksStore::open(directory, StoreAccess::write, std::move(hooks)));
+Status RocksLog::open(const RocksOptions& options) {
+  StoreOptions store;
+  store.memtable_bytes = options.memtable_bytes;
+  store.hooks.on_flushed = [this](std::uint64_t sequence) { note_flushed(sequence); };
+  store.hooks.on_error = [this](Error reason) { note_failure(std::move(reason)); };
+  ASSIGN_OR_RETURN(store_,
+                   RocksStore::open(options.directory, StoreAccess::write, std::move(store)));
   const std::lock_guard lock(mutex_);
   pruned_ = store_->pruned();
   // Opening recovered the write-ahead log into tables.
@@ -612,10 +614,9 @@ Status RocksLog::trim(const LogId& log, Position up_to) {
 
 }  // namespace
 
-Result<std::unique_ptr<Log>> open_rocks_log(RocksOptions options) {
-  const std::string directory = options.directory;
-  auto log = std::make_unique<RocksLog>(std::move(options));
-  TRY(log->open(directory));
+Result<std::unique_ptr<Log>> open_rocks_log(const RocksOptions& options) {
+  auto log = std::make_unique<RocksLog>(options);
+  TRY(log->open(options));
   return log;
 }
 

@@ -22,7 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::array kFamilies = {"default", "meta", "entries", "blobs", "snapshots"};
-constexpr std::size_t kMemtableBytes = 64u << 20;
 constexpr std::size_t kBlockCacheBytes = 32u << 20;
 constexpr std::size_t kBlobFileFrom = 4096;
 constexpr std::size_t kRecycledLogs = 4;
@@ -31,18 +30,36 @@ constexpr std::size_t kWalBytesMax = 512u << 20;
 constexpr std::size_t kCheckedCommits = 1000;
 constexpr std::size_t kCheckedRecords = 4096;
 
+// What a failed call means, in our words.
+Error store_error(const std::string& directory, const rocksdb::Status& status,
+                  std::string_view doing) {
+  if (status.IsCorruption()) {
+    return {ErrorCode::corrupted,
+            fmt::format("cannot {} in {}: {}. Restore it from a backup; gavel verify lists what "
+                        "is affected",
+                        doing, directory, status.ToString())};
+  }
+  // RocksDB keeps the text of errno, not its number.
+  const std::string text = status.ToString();
+  const bool full = status.IsNoSpace() || text.find("File too large") != std::string::npos ||
+                    text.find("quota exceeded") != std::string::npos;
+  return {ErrorCode::storage_failed,
+          fmt::format(
+              "cannot {} in {}: {}{}", doing, directory, text,
+              full ? "; free some space and start gavel again: what it acknowledged is kept" : "")};
+}
+
 class Listener final : public rocksdb::EventListener {
 public:
-  explicit Listener(StoreHooks hooks) : hooks_(std::move(hooks)) {}
+  Listener(std::string directory, StoreHooks hooks)
+      : directory_(std::move(directory)), hooks_(std::move(hooks)) {}
 
   // All column families are flushed together (atomic_flush); meta has the last key of a commit.
   void OnFlushCompleted(rocksdb::DB*, const rocksdb::FlushJobInfo& info) override {
     if (hooks_.on_flushed && info.cf_name == kFamilies[1]) hooks_.on_flushed(info.largest_seqno);
   }
   void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* status) override {
-    if (!hooks_.on_error) return;
-    hooks_.on_error({status->IsCorruption() ? ErrorCode::corrupted : ErrorCode::storage_failed,
-                     "the store cannot be written: " + status->ToString()});
+    if (hooks_.on_error) hooks_.on_error(store_error(directory_, *status, "write to the store"));
   }
   void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
                             bool* auto_recovery) override {
@@ -50,10 +67,11 @@ public:
   }
 
 private:
+  const std::string directory_;
   const StoreHooks hooks_;
 };
 
-rocksdb::DBOptions database_options(bool fresh, StoreHooks hooks) {
+rocksdb::DBOptions database_options(bool fresh) {
   rocksdb::DBOptions options;
   options.create_if_missing = fresh;
   // Also those that a first start did not get to.
@@ -76,7 +94,6 @@ rocksdb::DBOptions database_options(bool fresh, StoreHooks hooks) {
   options.max_log_file_size = 1u << 20;
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
-  options.listeners.push_back(std::make_shared<Listener>(std::move(hooks)));
   return options;
 }
 
@@ -87,14 +104,14 @@ rocksdb::CompressionType compression() {
   return lz4 ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
 }
 
-std::vector<rocksdb::ColumnFamilyDescriptor> family_options() {
+std::vector<rocksdb::ColumnFamilyDescriptor> family_options(std::size_t memtable_bytes) {
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = rocksdb::NewLRUCache(kBlockCacheBytes);
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.block_size = 16u << 10;
   table.format_version = 5;
   rocksdb::ColumnFamilyOptions common;
-  common.write_buffer_size = kMemtableBytes;
+  common.write_buffer_size = memtable_bytes;
   common.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   common.compression = compression();
   auto entries = common;
@@ -117,7 +134,7 @@ std::string_view view(const rocksdb::Slice& slice) {
 }  // namespace
 
 Result<std::unique_ptr<RocksStore>> RocksStore::open(const std::string& directory,
-                                                     StoreAccess access, StoreHooks hooks) {
+                                                     StoreAccess access, StoreOptions options) {
   std::unique_ptr<RocksStore> store(new RocksStore);
   store->directory_ = directory;
   if (access == StoreAccess::write) {
@@ -128,7 +145,7 @@ Result<std::unique_ptr<RocksStore>> RocksStore::open(const std::string& director
     if (failed) return std::unexpected(system_error("create", directory, failed.value()));
   }
   ASSIGN_OR_RETURN(store->lock_, StoreLock::take(directory, access == StoreAccess::write));
-  TRY(store->open_database(access, std::move(hooks)));
+  TRY(store->open_database(access, std::move(options)));
   TRY(store->check_commits());
   const std::string watermark = directory + "/gavel.watermark";
   const auto acknowledged = Watermark::read(watermark);
@@ -155,7 +172,7 @@ RocksStore::~RocksStore() {
   (void)db_->Close();
 }
 
-Status RocksStore::open_database(StoreAccess access, StoreHooks hooks) {
+Status RocksStore::open_database(StoreAccess access, StoreOptions options) {
   const std::string path = directory_ + "/db";
   const bool fresh = !fs::exists(path + "/CURRENT");
   if (fresh && access == StoreAccess::read) {
@@ -163,11 +180,12 @@ Status RocksStore::open_database(StoreAccess access, StoreHooks hooks) {
   }
   if (!fresh) TRY(check_families(path));
   rocksdb::DB* db = nullptr;
-  const auto options = database_options(fresh, std::move(hooks));
-  const auto opened =
-      access == StoreAccess::write
-          ? rocksdb::DB::Open(options, path, family_options(), &families_, &db)
-          : rocksdb::DB::OpenForReadOnly(options, path, family_options(), &families_, &db);
+  auto database = database_options(fresh);
+  database.listeners.push_back(std::make_shared<Listener>(directory_, std::move(options.hooks)));
+  const auto families = family_options(options.memtable_bytes);
+  const auto opened = access == StoreAccess::write
+                          ? rocksdb::DB::Open(database, path, families, &families_, &db)
+                          : rocksdb::DB::OpenForReadOnly(database, path, families, &families_, &db);
   if (!opened.ok()) return std::unexpected(error(opened, "open the store"));
   db_.reset(db);
   return check_format(access, fresh);
@@ -280,19 +298,7 @@ Status RocksStore::flush() {
 }
 
 Error RocksStore::error(const rocksdb::Status& status, std::string_view doing) const {
-  if (status.IsCorruption()) {
-    return {ErrorCode::corrupted,
-            fmt::format("cannot {} in {}: {}. Restore it from a backup; gavel verify lists what "
-                        "is affected",
-                        doing, directory_, status.ToString())};
-  }
-  // RocksDB keeps the text of errno, not its number.
-  const std::string text = status.ToString();
-  const bool full = status.IsNoSpace() || text.find("File too large") != std::string::npos;
-  return {ErrorCode::storage_failed,
-          fmt::format(
-              "cannot {} in {}: {}{}", doing, directory_, text,
-              full ? "; free some space and start gavel again: what it acknowledged is kept" : "")};
+  return store_error(directory_, status, doing);
 }
 
 }  // namespace gavel

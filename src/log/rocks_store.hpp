@@ -31,12 +31,17 @@ struct StoreHooks {
   std::function<void(Error)> on_error;
 };
 
+struct StoreOptions {
+  StoreHooks hooks;
+  std::size_t memtable_bytes = 64u << 20;
+};
+
 class RocksStore {
 public:
   // With access write: creates what is missing and refuses a damaged store. With access read:
   // changes nothing and lists the damage.
   static Result<std::unique_ptr<RocksStore>> open(const std::string& directory, StoreAccess access,
-                                                  StoreHooks hooks = {});
+                                                  StoreOptions options = {});
   ~RocksStore();
   RocksStore(const RocksStore&) = delete;
   RocksStore& operator=(const RocksStore&) = delete;
@@ -63,7 +68,7 @@ public:
 
 private:
   RocksStore() = default;
-  Status open_database(StoreAccess access, StoreHooks hooks);
+  Status open_database(StoreAccess access, StoreOptions options);
   Status check_families(const std::string& path) const;
   Status check_format(StoreAccess access, bool fresh);
   Status check_commits();
