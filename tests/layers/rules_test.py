@@ -80,6 +80,11 @@ class Reached(unittest.TestCase):
         self.assertEqual([("src/core/deep/b.cpp", 1, "reached")], findings(
             rules.check_reached, {"src/core/deep/b.cpp": ""}))
 
+    def test_a_program_below_a_layer_is_built_where_its_list_names_it(self):
+        self.assertEqual([], findings(rules.check_reached, {
+            "src/core/deep/b.cpp": "",
+            "src/core/CMakeLists.txt": "gavel_layer(core)\nadd_executable(b deep/b.cpp)\n"}))
+
     def test_a_source_of_a_folder_outside_the_build_is_found(self):
         self.assertEqual([("src/other/b.cpp", 1, "reached")], findings(
             rules.check_reached, {"src/other/b.cpp": ""}))
