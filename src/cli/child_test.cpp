@@ -35,13 +35,16 @@ TEST(RunChild, ForwardsASignalThatWasSentToThisProcess) {
   const auto ready = scratch.path() / "ready";
   ASSERT_EQ(::mkfifo(ready.c_str(), 0600), 0);
   std::jthread sender([&] {
+    // The signal is for the thread that waits in run_child.
+    sigset_t all;
+    sigfillset(&all);
+    ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
     // Opening the pipe waits until the program has set its trap.
     (void)read_text_file(ready);
     ::kill(::getpid(), SIGUSR1);
   });
   const auto code = run_child(
-      {"sh", "-c",
-       "trap 'exit 42' USR1; echo > " + ready.string() + "; while :; do sleep 0.05; done"},
+      {"sh", "-c", "trap 'exit 42' USR1; echo > " + ready.string() + "; while :; do :; done"},
       kEnvironment);
   EXPECT_EQ(code.value(), 42);
 }
@@ -49,7 +52,10 @@ TEST(RunChild, ForwardsASignalThatWasSentToThisProcess) {
 TEST(RunChild, SaysWhatCannotBeStarted) {
   EXPECT_EQ(run_child({"no-such-program-anywhere"}, kEnvironment).error().code,
             ErrorCode::not_found);
-  EXPECT_EQ(run_child({"/etc/hostname"}, kEnvironment).error().code, ErrorCode::permission_denied);
+  const ScratchDirectory scratch;
+  const auto file = scratch.write("data", "no program\n");
+  const auto code = run_child({file.string()}, kEnvironment);
+  EXPECT_EQ(code.error().code, ErrorCode::permission_denied) << code.error().message;
 }
 
 TEST(StartDetached, WritesToItsLogInASessionOfItsOwn) {

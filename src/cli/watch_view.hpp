@@ -16,9 +16,9 @@ namespace gavel {
 
 struct WatchState {
   std::string url;
-  json::array sessions;
-  json::array pending;
-  json::array halts;
+  json::array sessions = {};
+  json::array pending = {};
+  json::array halts = {};
 };
 
 // Everything at a glance, at most as tall and wide as the terminal.
