@@ -270,7 +270,7 @@ BANS = {
             "use make_unique, make_shared or a container", lambda s: not s.is_test),
     "delete": (r"(?<!operator )(?<!= )\bdelete(\[\])?\s+[A-Za-z_*(]", "let an owner do it",
                lambda s: not s.is_test),
-    "process": (r"(?<![\w:.>])(?:::|std::)?(system|popen|setenv|putenv)\s*\(",
+    "process": (r"(?<![\w:.>])(?:::|std::)?(system|setenv|putenv)\s*\(",
                 "start children with posix_spawn through their owner, pass the environment along",
                 lambda s: s.folder),
     "swallow": (r"catch\s*\(\s*\.\.\.\s*\)\s*\{\s*\}", "say what failed", lambda s: True),
