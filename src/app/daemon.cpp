@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -146,7 +145,9 @@ private:
 
   void stop() {
     file_.reset();
-    asio::co_spawn(io_, shut_down(), asio::detached);
+    asio::co_spawn(io_, shut_down(), [](const std::exception_ptr& failed) {
+      if (failed) std::rethrow_exception(failed);
+    });
   }
 
   asio::awaitable<void> shut_down() {

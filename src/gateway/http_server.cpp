@@ -7,13 +7,13 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <charconv>
 #include <ctime>
+#include <exception>
 #include <list>
 #include <unordered_set>
 
@@ -31,6 +31,11 @@ constexpr std::chrono::milliseconds kAcceptPause{100};
 constexpr std::chrono::milliseconds kDrainStep{20};
 // For handlers to end after their connections were closed.
 constexpr std::chrono::milliseconds kUnwind{2'000};
+
+// The server's own loops end only with it: one that throws takes the process down by its executor.
+void fail_loudly(const std::exception_ptr& failed) {
+  if (failed) std::rethrow_exception(failed);
+}
 
 struct Listen {
   std::string text;
@@ -135,9 +140,9 @@ public:
 
   void run() {
     for (auto& acceptor : acceptors_) {
-      asio::co_spawn(executor_, accept_loop(shared_from_this(), &acceptor), asio::detached);
+      asio::co_spawn(executor_, accept_loop(shared_from_this(), &acceptor), fail_loudly);
     }
-    asio::co_spawn(executor_, sweep_loop(shared_from_this()), asio::detached);
+    asio::co_spawn(executor_, sweep_loop(shared_from_this()), fail_loudly);
   }
 
   void close() {
