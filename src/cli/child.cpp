@@ -122,9 +122,10 @@ Result<pid_t> start_detached(const std::vector<std::string>& command,
   return child;
 }
 
-bool has_ended(pid_t child) {
+std::optional<int> exit_code_of(pid_t child) {
   int status = 0;
-  return ::waitpid(child, &status, WNOHANG) != 0;
+  if (::waitpid(child, &status, WNOHANG) != child) return std::nullopt;
+  return code_of(status);
 }
 
 }  // namespace gavel

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,7 @@ Result<int> run_child(const std::vector<std::string>& command, const Environment
 // Starts `command` in a session of its own, without a terminal, writing to the end of `log`.
 Result<pid_t> start_detached(const std::vector<std::string>& command,
                              const std::filesystem::path& log);
-// Whether a child that start_detached started has ended.
-bool has_ended(pid_t child);
+// The exit code of a child that start_detached started, or nothing while it runs.
+std::optional<int> exit_code_of(pid_t child);
 
 }  // namespace gavel

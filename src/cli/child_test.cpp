@@ -64,7 +64,9 @@ TEST(StartDetached, WritesToItsLogInASessionOfItsOwn) {
   const auto child =
       start_detached({"/bin/sh", "-c", "echo out; echo err >&2; ps -o sid= -p $$"}, log);
   ASSERT_TRUE(child.has_value());
-  while (!has_ended(*child)) std::this_thread::yield();
+  std::optional<int> code;
+  while (!(code = exit_code_of(*child))) std::this_thread::yield();
+  EXPECT_EQ(code, 0);
   const auto text = read_text_file(log).value();
   EXPECT_TRUE(text.starts_with("out\nerr\n")) << text;
   EXPECT_NE(text.find(std::to_string(*child)), std::string::npos) << text;

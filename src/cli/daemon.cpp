@@ -73,6 +73,30 @@ std::optional<std::string> running_daemon(const std::filesystem::path& state) {
   return (*record)->url;
 }
 
+// Starts one and waits until it answers. already_exists where the port is taken.
+Result<pid_t> start_daemon(const Context& context, const std::filesystem::path& state,
+                           const std::filesystem::path& log, std::string_view listen) {
+  ASSIGN_OR_RETURN(const auto child,
+                   start_detached({context.world().program, "up", "--state", state.string(),
+                                   "--listen", std::string(listen)},
+                                  log));
+  const auto deadline = deadline_in(kStartPatience);
+  while (!running_daemon(state)) {
+    if (const auto code = exit_code_of(child)) {
+      const bool taken = *code == mapping(ErrorCode::already_exists).exit_code;
+      return fail(taken ? ErrorCode::already_exists : ErrorCode::unavailable,
+                  fmt::format("gavel up did not start: {} (all of it in {})", last_line(log),
+                              log.string()));
+    }
+    if (std::chrono::steady_clock::now() > deadline) {
+      return fail(ErrorCode::timeout, fmt::format("gavel up was not ready after {} s; see {}",
+                                                  kStartPatience.count(), log.string()));
+    }
+    std::this_thread::sleep_for(kProbeEvery);
+  }
+  return child;
+}
+
 }  // namespace
 
 bool answers(const std::string& url) {
@@ -84,13 +108,15 @@ bool answers(const std::string& url) {
 }
 
 Status ensure_daemon(const Context& context) {
-  ASSIGN_OR_RETURN(const auto url, context.daemon_url());
-  if (answers(url)) return {};
-  if (!context.globals().url.empty()) {
+  ASSIGN_OR_RETURN(const auto state, context.state());
+  // Where an address was given, that daemon is meant and no other.
+  if (!context.globals().url.empty() || context.world().variable("GAVEL_URL")) {
+    ASSIGN_OR_RETURN(const auto url, context.daemon_url());
+    if (answers(url)) return {};
     return fail(ErrorCode::unavailable,
                 fmt::format("no daemon at {}; start it with: gavel up", url));
   }
-  ASSIGN_OR_RETURN(const auto state, context.state());
+  if (running_daemon(state)) return {};
   std::error_code error;
   std::filesystem::create_directories(state, error);
   if (error) {
@@ -101,22 +127,14 @@ Status ensure_daemon(const Context& context) {
   ASSIGN_OR_RETURN(const auto lock, StartLock::take(state / "start.lock"));
   if (running_daemon(state)) return {};
   const auto log = state / "gavel.log";
-  ASSIGN_OR_RETURN(const auto child,
-                   start_detached({context.world().program, "up", "--state", state.string()}, log));
-  const auto deadline = deadline_in(kStartPatience);
-  while (!running_daemon(state)) {
-    if (has_ended(child)) {
-      return fail(ErrorCode::unavailable,
-                  fmt::format("the daemon did not start: {} (all of it in {})", last_line(log),
-                              log.string()));
-    }
-    if (std::chrono::steady_clock::now() > deadline) {
-      return fail(ErrorCode::timeout, fmt::format("the daemon was not ready after {} s; see {}",
-                                                  kStartPatience.count(), log.string()));
-    }
-    std::this_thread::sleep_for(kProbeEvery);
+  auto started = start_daemon(context, state, log, kDefaultListen);
+  // Somebody else's daemon may have the usual port; daemon.json tells clients of any other.
+  if (!started && started.error().code == ErrorCode::already_exists) {
+    started = start_daemon(context, state, log, "127.0.0.1:0");
   }
-  context.note(fmt::format("gavel: started a daemon, pid {}, log {}", child, log.string()));
+  if (!started) return std::unexpected(started.error());
+  context.note(fmt::format("gavel: no daemon ran, so gavel up was started: pid {}, log {}",
+                           *started, log.string()));
   return {};
 }
 

@@ -47,9 +47,6 @@ json::array words_json(const std::vector<std::string>& words) {
 Result<HttpUpgraded> attach(const Context& context, const Client& client,
                             const McpOptions& options) {
   const auto derived = server_name_for(options.program);
-  const auto session = options.session.empty()
-                           ? context.world().variable("GAVEL_SESSION").value_or("")
-                           : options.session;
   for (int number = 1;; ++number) {
     std::string name = options.name.empty() ? derived : options.name;
     if (number > 1) name += fmt::format("-{}", number);
@@ -58,7 +55,7 @@ Result<HttpUpgraded> attach(const Context& context, const Client& client,
                                                 {"command", words_json(options.program)},
                                                 {"environment", environment_json(context.world())},
                                                 {"directory", context.world().directory},
-                                                {"session", session}},
+                                                {"session", options.session}},
                                    "gavel-stdio");
     const bool taken = !attached && attached.error().code == ErrorCode::already_exists;
     if (!taken || !options.name.empty() || number == kNamesTriedMax) {
@@ -100,7 +97,7 @@ Command mcp_command() {
       "calls are logged, decided and recorded.";
   command.option("--name", "NAME", options->name, "what the server is called (from its command)");
   command.option("--session", "S", options->session,
-                 "the session of its calls ($GAVEL_SESSION, else a new one)", Values::session);
+                 "the session of its calls, which this takes over (a new one)", Values::session);
   command.program(options->program, "the server and its arguments");
   command.run = [options](Context& context) { return run_mcp(context, *options); };
   return command;
