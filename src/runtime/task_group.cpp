@@ -5,6 +5,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/system/system_error.hpp>
 #include <map>
 
@@ -46,6 +47,9 @@ struct TaskGroup::State {
     std::vector<std::shared_ptr<asio::cancellation_signal>> signals;
     for (const auto& [id, signal] : tasks) signals.push_back(signal);
     for (const auto& signal : signals) signal->emit(asio::cancellation_type::terminal);
+    // Asio carries an emission from outside the executor over by a handler that refers to the
+    // signal, even where its task ends first.
+    asio::post(executor, [signals = std::move(signals)] {});
   }
 
   asio::any_io_executor executor;
