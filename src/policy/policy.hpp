@@ -25,7 +25,8 @@ namespace gavel {
 // call's argument and "${key}" for its idempotency key: alone in a string it keeps the argument's
 // type, inside a longer one it is inserted as text.
 struct ProbeSpec {
-  std::string tool;  // Gavel's name: "pg__query"
+  std::string tool;          // Gavel's name: "pg__query"
+  std::string sql_argument;  // of that tool, which the catalogue knows; may be empty
   json::object arguments;
   json::value happened;  // JSON Schema over the probe's CallToolResult
   std::optional<json::value>

@@ -11,12 +11,14 @@
 
 namespace gavel {
 
-// Whether every "${...}" in `arguments` is one that expand_probe knows; the error names the bad
-// one.
-Status check_probe_templates(const json::object& arguments);
+// Whether every "${...}" in the probe's arguments is one that expand_probe knows, and its SQL only
+// reads; the error says what is wrong.
+Status check_probe_arguments(const ProbeSpec& probe);
 
 // The probe's arguments for this call: "${args.NAME}" and "${key}" filled in (policy/policy.hpp).
-// Errors: invalid_argument where the call lacks an argument that a template names.
+// In the probe tool's SQL argument they can change values only, never the statement. Errors:
+// invalid_argument where the call lacks an argument that a template names, or its SQL would do more
+// than read.
 Result<json::object> expand_probe(const ProbeSpec& probe, const json::value& call_arguments,
                                   std::string_view key);
 

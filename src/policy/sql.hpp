@@ -21,4 +21,7 @@ inline constexpr std::size_t kSqlBytesMax = 1u << 20;
 
 SqlClass classify_sql(std::string_view sql);
 
+// Whether both are the same statements but for the values in them. False where one does not parse.
+bool same_sql_shape(std::string_view a, std::string_view b);
+
 }  // namespace gavel

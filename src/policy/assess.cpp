@@ -1,0 +1,412 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/text.hpp"
+#include "policy/compiled_policy.hpp"
+#include "policy/sql.hpp"
+
+namespace gavel {
+namespace {
+
+constexpr std::int64_t kMinuteMs = 60'000;
+constexpr std::int64_t kDayMinutes = 24 * 60;
+
+bool matches_any(const std::vector<std::string>& globs, std::string_view text) {
+  return globs.empty() || std::any_of(globs.begin(), globs.end(), [&](const std::string& glob) {
+           return glob_match(glob, text);
+         });
+}
+
+std::string listed_globs(const std::vector<std::string>& globs) {
+  return fmt::format("{}", fmt::join(globs.begin(), globs.end(), ", "));
+}
+
+const json::value& arguments_of(const Call& call, const json::value& none) {
+  return call.arguments == nullptr ? none : *call.arguments;
+}
+
+// A principal's name as a part of a log name; what does not fit there becomes its digest.
+std::string as_log_part(const std::string& name) {
+  const bool fits =
+      !name.empty() && name.size() <= 100 && std::all_of(name.begin(), name.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               std::string_view("._@:-").find(c) != std::string_view::npos;
+      });
+  return fits ? name : "sha256:" + sha256(name).hex();
+}
+
+std::string default_reason(const Defaults& defaults, Verdict verdict, Effect effect,
+                           std::string_view why) {
+  std::string text = fmt::format("{} ({})", to_string(effect), why);
+  switch (verdict) {
+    case Verdict::allow:
+      return text + ": allowed";
+    case Verdict::ask:
+      return text + ": somebody must approve it";
+    case Verdict::two_step:
+      return text + ": it needs a delay and a confirmation by somebody else";
+    case Verdict::deny:
+      break;
+  }
+  text += ": denied";
+  std::string allowed;
+  for (const Effect other : {Effect::read, Effect::write, Effect::destructive}) {
+    if (defaults.of(other) != Verdict::deny) {
+      allowed += (allowed.empty() ? "" : ", ") + std::string(to_string(other));
+    }
+  }
+  return allowed.empty() ? text : text + "; not denied are: " + allowed;
+}
+
+}  // namespace
+
+Verdict Defaults::of(Effect effect) const {
+  switch (effect) {
+    case Effect::read:
+      return read;
+    case Effect::write:
+      return write;
+    case Effect::destructive:
+      return destructive;
+    case Effect::irreversible:
+      break;
+  }
+  return irreversible;
+}
+
+std::string tool_name(std::string_view server, std::string_view tool) {
+  return fmt::format("{}__{}", server, tool);
+}
+
+std::pair<std::string_view, std::string_view> split_tool_name(std::string_view name) {
+  const auto split = name.find("__");
+  if (split == std::string_view::npos) return {"", name};
+  return {name.substr(0, split), name.substr(split + 2)};
+}
+
+void RuleSet::add(const RuleSet& other) {
+  for (std::size_t i = 0; i < words_.size(); ++i) words_[i] |= other.words_[i];
+}
+
+void RuleSet::keep(const RuleSet& other) {
+  for (std::size_t i = 0; i < words_.size(); ++i) words_[i] &= other.words_[i];
+}
+
+void GlobIndex::add(std::size_t rule, const std::vector<std::string>& globs) {
+  if (globs.empty()) any_.add(rule);
+  for (const std::string& glob : globs) {
+    const std::string prefix = glob.substr(0, glob.find_first_of("*?"));
+    auto& bucket = by_prefix_[prefix];
+    auto found = std::find_if(bucket.begin(), bucket.end(),
+                              [&](const Glob& other) { return other.text == glob; });
+    if (found == bucket.end()) found = bucket.insert(bucket.end(), Glob{glob, {}});
+    found->rules.push_back(static_cast<std::uint32_t>(rule));
+    const auto place =
+        std::lower_bound(prefix_lengths_.begin(), prefix_lengths_.end(), prefix.size());
+    if (place == prefix_lengths_.end() || *place != prefix.size()) {
+      prefix_lengths_.insert(place, prefix.size());
+    }
+  }
+}
+
+RuleSet GlobIndex::match(std::string_view text) const {
+  RuleSet rules = any_;
+  for (const std::size_t length : prefix_lengths_) {
+    if (length > text.size()) break;
+    const auto bucket = by_prefix_.find(text.substr(0, length));
+    if (bucket == by_prefix_.end()) continue;
+    for (const Glob& glob : bucket->second) {
+      if (!glob_match(glob.text, text)) continue;
+      for (const std::uint32_t rule : glob.rules) rules.add(rule);
+    }
+  }
+  return rules;
+}
+
+CompiledPolicy::CompiledPolicy(PolicyContent content)
+    : content_(std::move(content)),
+      order_(content_.rules.size()),
+      conditions_(content_.rules.size()),
+      tools_(content_.rules.size()),
+      principals_(content_.rules.size()),
+      sessions_(content_.rules.size()) {
+  const auto& rules = content_.rules;
+  std::iota(order_.begin(), order_.end(), std::size_t{0});
+  std::sort(order_.begin(), order_.end(), [&](std::size_t a, std::size_t b) {
+    return rules[a].verdict != rules[b].verdict ? rules[a].verdict > rules[b].verdict : a < b;
+  });
+  for (std::size_t place = 0; place < order_.size(); ++place) {
+    const Rule& rule = rules[order_[place]];
+    tools_.add(place, rule.tools);
+    principals_.add(place, rule.principals);
+    sessions_.add(place, rule.sessions);
+    if (!rule.arguments) continue;
+    Condition& condition = conditions_[order_[place]];
+    condition.exists = true;
+    if (auto program = SchemaProgram::compile(*rule.arguments, {}, keys_)) {
+      condition.schema = std::move(*program);
+    }
+  }
+  for (const ServerSpec& server : content_.servers) {
+    for (const auto& [name, tool] : server.tools) {
+      catalogue_.emplace(tool_name(server.name, name), Listed{&server, &tool});
+    }
+  }
+}
+
+CompiledPolicy::Listed CompiledPolicy::listed(std::string_view name) const {
+  if (const auto found = catalogue_.find(std::string(name)); found != catalogue_.end()) {
+    return found->second;
+  }
+  const auto server_name = split_tool_name(name).first;
+  const auto server =
+      std::find_if(content_.servers.begin(), content_.servers.end(),
+                   [&](const ServerSpec& other) { return other.name == server_name; });
+  return {server == content_.servers.end() ? nullptr : &*server, nullptr};
+}
+
+const ToolSpec* CompiledPolicy::tool(const std::string& name) const {
+  const auto found = catalogue_.find(name);
+  return found == catalogue_.end() ? nullptr : found->second.tool;
+}
+
+CompiledPolicy::Classed CompiledPolicy::classify(const Call& call, const Listed& listed) const {
+  if (listed.tool == nullptr) return {Effect::destructive, "not in the catalogue"};
+  const ToolSpec& tool = *listed.tool;
+  if (!tool.effect) return {Effect::destructive, "the catalogue states no effect"};
+  const Effect declared = *tool.effect;
+  if (!tool.sql_argument.empty()) {
+    const auto* sql =
+        call.arguments == nullptr ? nullptr : find(*call.arguments, tool.sql_argument);
+    if (sql == nullptr || !sql->is_string()) {
+      return {std::max(declared, Effect::destructive),
+              fmt::format("there is no SQL in the argument {}", tool.sql_argument)};
+    }
+    SqlClass classed = classify_sql(view(sql->get_string()));
+    if (classed.effect >= declared) return {classed.effect, "SQL: " + classed.reason};
+    return {declared, "as the catalogue states; SQL: " + classed.reason};
+  }
+  const ToolHints& hints = call.hints;
+  if (declared == Effect::read &&
+      (hints.read_only == false || (hints.destructive == true && hints.read_only != true))) {
+    return {Effect::write, "the catalogue states read, but its server says that it is not"};
+  }
+  return {declared, "as the catalogue states"};
+}
+
+bool CompiledPolicy::in_effects(const Rule& rule, Effect effect) const {
+  return rule.effects.empty() ||
+         std::find(rule.effects.begin(), rule.effects.end(), effect) != rule.effects.end();
+}
+
+bool CompiledPolicy::in_window(const Rule& rule, Timestamp now) {
+  if (!rule.utc_minutes) return true;
+  std::int64_t minute = now.ms / kMinuteMs % kDayMinutes;
+  if (now.ms < 0) minute = (minute + kDayMinutes) % kDayMinutes;
+  const auto [from, to] = *rule.utc_minutes;
+  return from < to ? minute >= from && minute < to : minute >= from || minute < to;
+}
+
+CompiledPolicy::Answer CompiledPolicy::ask_condition(std::size_t rule, const json::value& arguments,
+                                                     SharedLookups& lookups,
+                                                     SchemaMismatch* why) const {
+  const Condition& condition = conditions_[rule];
+  if (!condition.exists) return Answer::matches;
+  if (!condition.schema) return Answer::cannot_tell;
+  switch (condition.schema->evaluate(arguments, lookups, why)) {
+    case SchemaAnswer::matches:
+      return Answer::matches;
+    case SchemaAnswer::differs:
+      return Answer::differs;
+    case SchemaAnswer::too_complex:
+      break;
+  }
+  return Answer::cannot_tell;
+}
+
+bool CompiledPolicy::holds(std::size_t rule, Effect effect, Timestamp now,
+                           const json::value& arguments, SharedLookups& lookups) const {
+  const Rule& spec = content_.rules[rule];
+  if (!in_effects(spec, effect) || !in_window(spec, now)) return false;
+  const Answer answer = ask_condition(rule, arguments, lookups, nullptr);
+  // Fail closed: what cannot be told holds, except where it would loosen.
+  return answer == Answer::matches ||
+         (answer == Answer::cannot_tell && spec.verdict != Verdict::allow);
+}
+
+const Rule* CompiledPolicy::deciding_rule(const Call& call, Effect effect) const {
+  if (content_.rules.empty()) return nullptr;
+  RuleSet candidates = tools_.match(call.tool);
+  candidates.keep(principals_.match(call.principal.value));
+  candidates.keep(sessions_.match(call.session.value));
+  const json::value none = json::object{};
+  const json::value& arguments = arguments_of(call, none);
+  SharedLookups lookups(arguments.if_object(), keys_.size());
+  const Rule* deciding = nullptr;
+  candidates.visit([&](std::size_t place) {
+    const std::size_t rule = order_[place];
+    if (!holds(rule, effect, call.now, arguments, lookups)) return false;
+    deciding = &content_.rules[rule];
+    return true;
+  });
+  return deciding;
+}
+
+std::vector<BudgetClaim> CompiledPolicy::claims(const Call& call) const {
+  std::vector<BudgetClaim> claims;
+  for (const BudgetSpec& budget : content_.budgets) {
+    if (!matches_any(budget.tools, call.tool)) continue;
+    BudgetClaim claim;
+    claim.budget = budget.name;
+    claim.calls_limit = budget.calls;
+    claim.wall_clock_limit = budget.wall_clock;
+    const std::string shared = "control/budget/" + budget.name;
+    if (budget.scope == "everything") claim.log = LogId{shared};
+    if (budget.scope == "agent")
+      claim.log = LogId{shared + "/" + as_log_part(call.principal.value)};
+    if (budget.scope == "toolset") {
+      claim.log = LogId{shared + "/" + as_log_part(std::string(split_tool_name(call.tool).first))};
+    }
+    claims.push_back(std::move(claim));
+  }
+  return claims;
+}
+
+Assessment CompiledPolicy::make_assessment(const Call& call, const Listed& listed,
+                                           const Classed& classed, const Rule* rule) const {
+  Assessment result;
+  result.policy_version = content_.version;
+  result.effect = classed.effect;
+  result.hold_for = content_.defaults.hold_for;
+  if (listed.server != nullptr) result.timeout = listed.server->timeout;
+  if (const ToolSpec* tool = listed.tool) {
+    if (tool->timeout) result.timeout = *tool->timeout;
+    result.has_probe = tool->probe.has_value();
+    result.idempotent = tool->idempotent.value_or(false) && call.hints.idempotent != false;
+  }
+  if (classed.effect == Effect::read) result.idempotent = true;
+  if (listed.tool != nullptr && result.idempotent) result.attempts_max = listed.tool->attempts_max;
+  if (rule != nullptr) {
+    result.verdict = rule->verdict;
+    result.rule = rule->name;
+    result.reason = rule->reason.empty()
+                        ? fmt::format("{} ({}): rule \"{}\" says {}", to_string(classed.effect),
+                                      classed.reason, rule->name, to_string(rule->verdict))
+                        : rule->reason;
+  } else {
+    result.verdict = content_.defaults.of(classed.effect);
+    result.rule = fmt::format("defaults.{}", to_string(classed.effect));
+    result.reason =
+        default_reason(content_.defaults, result.verdict, classed.effect, classed.reason);
+  }
+  if (result.verdict == Verdict::two_step) result.delay = content_.defaults.two_step_delay;
+  result.budgets = claims(call);
+  return result;
+}
+
+Assessment CompiledPolicy::assess(const Call& call) const {
+  const Listed found = listed(call.tool);
+  const Classed classed = classify(call, found);
+  return make_assessment(call, found, classed, deciding_rule(call, classed.effect));
+}
+
+std::string CompiledPolicy::why_not(std::size_t rule, const Call& call, Effect effect,
+                                    const json::value& arguments) const {
+  const Rule& spec = content_.rules[rule];
+  if (!matches_any(spec.tools, call.tool)) {
+    return "tool does not match " + listed_globs(spec.tools);
+  }
+  if (!matches_any(spec.principals, call.principal.value)) {
+    return "principal does not match " + listed_globs(spec.principals);
+  }
+  if (!matches_any(spec.sessions, call.session.value)) {
+    return "session does not match " + listed_globs(spec.sessions);
+  }
+  if (!in_effects(spec, effect)) {
+    return fmt::format("effect {} is not among its effects", to_string(effect));
+  }
+  if (!in_window(spec, call.now)) {
+    const auto [from, to] = *spec.utc_minutes;
+    return fmt::format("it is not between {:02}:{:02} and {:02}:{:02} UTC", from / 60, from % 60,
+                       to / 60, to % 60);
+  }
+  SharedLookups lookups(nullptr, 0);
+  SchemaMismatch mismatch;
+  switch (ask_condition(rule, arguments, lookups, &mismatch)) {
+    case Answer::matches:
+      return "";
+    case Answer::cannot_tell:
+      return spec.verdict == Verdict::allow ? "its condition cannot be evaluated: it may not allow"
+                                            : "";
+    case Answer::differs:
+      break;
+  }
+  return fmt::format("arguments{}: {}", mismatch.pointer, mismatch.text);
+}
+
+Explanation CompiledPolicy::explain(const Call& call) const {
+  const Listed found = listed(call.tool);
+  const Classed classed = classify(call, found);
+  const Rule* deciding = deciding_rule(call, classed.effect);
+  Explanation explanation;
+  explanation.assessment = make_assessment(call, found, classed, deciding);
+  explanation.effect_reason = classed.reason;
+  const json::value none = json::object{};
+  const json::value& arguments = arguments_of(call, none);
+  for (std::size_t i = 0; i < content_.rules.size(); ++i) {
+    const Rule& rule = content_.rules[i];
+    RuleTrace trace;
+    trace.rule = rule.name;
+    trace.line = rule.line;
+    trace.verdict = rule.verdict;
+    trace.why = why_not(i, call, classed.effect, arguments);
+    trace.matched = trace.why.empty();
+    if (trace.matched) {
+      trace.why = &rule == deciding ? "decides"
+                  : rule.verdict == deciding->verdict
+                      ? fmt::format("matches too, after \"{}\"", deciding->name)
+                      : fmt::format("matches, but \"{}\" is stricter", deciding->name);
+    }
+    explanation.rules.push_back(std::move(trace));
+  }
+  return explanation;
+}
+
+bool CompiledPolicy::may_ever_call(const Principal& principal, const std::string& name) const {
+  const Listed found = listed(name);
+  Effect least = Effect::destructive;
+  Effect most = Effect::destructive;
+  if (found.tool != nullptr && found.tool->effect) {
+    least = most = *found.tool->effect;
+    if (!found.tool->sql_argument.empty()) most = Effect::irreversible;
+    // Its server's hints may say that it writes.
+    if (most == Effect::read) most = Effect::write;
+  }
+  RuleSet candidates = tools_.match(name);
+  candidates.keep(principals_.match(principal.value));
+  const auto anywhere = [](const Rule& rule) {
+    return rule.sessions.empty() ||
+           std::find(rule.sessions.begin(), rule.sessions.end(), "*") != rule.sessions.end();
+  };
+  for (int e = static_cast<int>(least); e <= static_cast<int>(most); ++e) {
+    const auto effect = static_cast<Effect>(e);
+    bool always_denied = false;
+    bool perhaps_not = false;
+    candidates.visit([&](std::size_t place) {
+      const Rule& rule = content_.rules[order_[place]];
+      if (!in_effects(rule, effect)) return false;
+      always_denied = always_denied || (rule.verdict == Verdict::deny && anywhere(rule) &&
+                                        !rule.arguments && !rule.utc_minutes);
+      perhaps_not = perhaps_not || rule.verdict != Verdict::deny;
+      return always_denied;
+    });
+    if (!always_denied && (perhaps_not || content_.defaults.of(effect) != Verdict::deny)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace gavel

@@ -1,0 +1,135 @@
+#pragma once
+// A policy ready to be asked: the content of its file, the rules' conditions compiled, and an index
+// that finds the rules for a call without trying each one. Immutable, so any thread may ask.
+// Private to policy; made by policy/parse.cpp.
+//
+// Rules stand in the index with the worst verdict first: the first one that matches decides.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "policy/policy.hpp"
+#include "policy/schema_program.hpp"
+
+namespace gavel {
+
+// A set of rules, by their place in the index.
+class RuleSet {
+public:
+  explicit RuleSet(std::size_t rules) : words_((rules + 63) / 64) {}
+  void add(std::size_t rule) { words_[rule / 64] |= std::uint64_t{1} << (rule % 64); }
+  void add(const RuleSet& other);
+  void keep(const RuleSet& other);
+  // Calls visit(rule) in order until it returns true.
+  template <typename Visit>
+  void visit(Visit visit) const {
+    for (std::size_t word = 0; word < words_.size(); ++word) {
+      for (std::uint64_t bits = words_[word]; bits != 0; bits &= bits - 1) {
+        if (visit(word * 64 + static_cast<std::size_t>(__builtin_ctzll(bits)))) return;
+      }
+    }
+  }
+
+private:
+  std::vector<std::uint64_t> words_;
+};
+
+// Which rules' globs match a text. Globs are found by the literal text before their first wildcard.
+class GlobIndex {
+public:
+  explicit GlobIndex(std::size_t rules) : any_(rules) {}
+  // No globs: the rule matches any text.
+  void add(std::size_t rule, const std::vector<std::string>& globs);
+  RuleSet match(std::string_view text) const;
+
+private:
+  struct Glob {
+    std::string text;
+    std::vector<std::uint32_t> rules;
+  };
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const {
+      return std::hash<std::string_view>{}(text);
+    }
+  };
+  RuleSet any_;
+  std::unordered_map<std::string, std::vector<Glob>, Hash, std::equal_to<>> by_prefix_;
+  std::vector<std::size_t> prefix_lengths_;  // that occur, ascending
+};
+
+struct PolicyContent {
+  std::string version;
+  std::string source;
+  std::vector<ServerSpec> servers;
+  Defaults defaults;
+  std::vector<Rule> rules;
+  std::vector<BudgetSpec> budgets;
+  DaemonSpec daemon;
+};
+
+class CompiledPolicy : public Policy {
+public:
+  // The conditions must be schemas that compile; where one does not, its rule fails closed: it
+  // matches unless it allows.
+  explicit CompiledPolicy(PolicyContent content);
+
+  const std::string& version() const override { return content_.version; }
+  const std::string& source() const override { return content_.source; }
+  const std::vector<ServerSpec>& servers() const override { return content_.servers; }
+  const std::vector<Rule>& rules() const override { return content_.rules; }
+  const Defaults& defaults() const override { return content_.defaults; }
+  const std::vector<BudgetSpec>& budgets() const override { return content_.budgets; }
+  const DaemonSpec& daemon() const override { return content_.daemon; }
+
+  Assessment assess(const Call& call) const override;
+  Explanation explain(const Call& call) const override;
+  bool may_ever_call(const Principal& principal, const std::string& tool) const override;
+  const ToolSpec* tool(const std::string& name) const override;
+
+private:
+  struct Listed {
+    const ServerSpec* server = nullptr;
+    const ToolSpec* tool = nullptr;
+  };
+  struct Classed {
+    Effect effect = Effect::destructive;
+    std::string reason;
+  };
+  struct Condition {
+    bool exists = false;
+    std::shared_ptr<const SchemaProgram> schema;  // null where it did not compile
+  };
+  enum class Answer { matches, differs, cannot_tell };
+
+  Listed listed(std::string_view name) const;
+  Classed classify(const Call& call, const Listed& listed) const;
+  bool in_effects(const Rule& rule, Effect effect) const;
+  static bool in_window(const Rule& rule, Timestamp now);
+  Answer ask_condition(std::size_t rule, const json::value& arguments, SharedLookups& lookups,
+                       SchemaMismatch* why) const;
+  // Whether the rest of the rule, beside its globs, holds for the call.
+  bool holds(std::size_t rule, Effect effect, Timestamp now, const json::value& arguments,
+             SharedLookups& lookups) const;
+  std::string why_not(std::size_t rule, const Call& call, Effect effect,
+                      const json::value& arguments) const;
+  const Rule* deciding_rule(const Call& call, Effect effect) const;
+  Assessment make_assessment(const Call& call, const Listed& listed, const Classed& classed,
+                             const Rule* rule) const;
+  std::vector<BudgetClaim> claims(const Call& call) const;
+
+  PolicyContent content_;
+  std::vector<std::size_t> order_;  // the index's order: places in content_.rules
+  KeyTable keys_;
+  std::vector<Condition> conditions_;  // of content_.rules
+  GlobIndex tools_;
+  GlobIndex principals_;
+  GlobIndex sessions_;
+  std::unordered_map<std::string, Listed> catalogue_;
+};
+
+}  // namespace gavel
