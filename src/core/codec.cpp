@@ -2,8 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <ctime>
-
+#include "base/text.hpp"
 #include "core/wire.hpp"
 
 namespace gavel {
@@ -12,6 +11,12 @@ namespace {
 using wire::Reader;
 
 // --- JSON ---
+// JSON must be UTF-8; what is not is shown as hex rather than dropped.
+json::string text(std::string_view bytes) {
+  if (is_valid_utf8(bytes)) return json::string(bytes.data(), bytes.size());
+  return json::string(to_hex(bytes));
+}
+
 class JsonWriter {
 public:
   explicit JsonWriter(json::object& out) : out_(out) {}
@@ -28,7 +33,7 @@ private:
       for (const auto& element : value) out.push_back(convert(element));
       return out;
     } else if constexpr (wire::kIsName<T> || wire::kIsNumber<T>) {
-      return json::value(value.value);
+      return convert(value.value);
     } else if constexpr (std::is_same_v<T, Timestamp>) {
       return value.ms == 0 ? json::value(nullptr) : json::value(to_iso8601(value));
     } else if constexpr (std::is_same_v<T, Duration>) {
@@ -43,8 +48,10 @@ private:
       if (!value.is_inline())
         return json::object{{"digest", value.digest.hex()}, {"size", value.size}};
       auto parsed = parse_json(value.bytes);
-      return parsed ? std::move(*parsed) : json::value(value.bytes);
-    } else if constexpr (std::is_integral_v<T> || std::is_same_v<T, std::string>) {
+      return parsed ? std::move(*parsed) : json::value(text(value.bytes));
+    } else if constexpr (std::is_same_v<T, std::string>) {
+      return text(value);
+    } else if constexpr (std::is_integral_v<T>) {
       return json::value(value);
     } else {
       json::object out;
@@ -56,17 +63,15 @@ private:
   json::object& out_;
 };
 
-// The body of `kind`, or nothing where this build cannot read it.
+// Reads the body of `kind`; unreadable where this build does not know the kind.
 template <std::size_t I = 0>
-std::optional<Body> read_body(std::uint16_t kind, std::string_view bytes) {
+wire::Parsed read_body(std::uint16_t kind, std::string_view bytes, Body& body) {
   if constexpr (I + 1 < std::variant_size_v<Body>) {
     using T = std::variant_alternative_t<I, Body>;
-    if (T::kKind != kind) return read_body<I + 1>(kind, bytes);
-    T body;
-    if (wire::read_fields(bytes, body) == wire::Parsed::malformed) return std::nullopt;
-    return body;
+    if (T::kKind != kind) return read_body<I + 1>(kind, bytes, body);
+    return wire::read_fields(bytes, body.emplace<T>());
   } else {
-    return std::nullopt;
+    return wire::Parsed::unreadable;
   }
 }
 
@@ -136,14 +141,18 @@ Result<Entry> decode(Position position, std::string_view bytes) {
   entry.at = Timestamp{wire::unzigzag(reader.varint())};
   const std::uint8_t role = reader.byte();
   entry.author = Principal{std::string(reader.bytes())};
-  if (!reader.ok() || version == 0 || kind > 0xFFFF) return broken("is cut short or garbled");
-  auto body = role <= wire::kEnumMax<Role>
-                  ? read_body(static_cast<std::uint16_t>(kind), reader.rest())
-                  : std::nullopt;
-  entry.role = static_cast<Role>(role <= wire::kEnumMax<Role> ? role : 0);
-  entry.body =
-      body ? std::move(*body)
-           : Body(UnknownEntry{static_cast<std::uint16_t>(kind), std::string(reader.rest()), role});
+  const bool garbled = version == 0 || kind > 0xFFFF || !wire::is_time(entry.at.ms);
+  if (!reader.ok() || garbled) return broken("is cut short or garbled");
+  const bool known_role = role <= wire::kEnumMax<Role>;
+  if (known_role) entry.role = static_cast<Role>(role);
+  const auto parsed = known_role
+                          ? read_body(static_cast<std::uint16_t>(kind), reader.rest(), entry.body)
+                          : wire::Parsed::unreadable;
+  // What is damaged must not pass for something newer: a halt that is skipped would stop nothing.
+  if (parsed == wire::Parsed::cut_short) return broken("is cut short or garbled");
+  if (parsed == wire::Parsed::unreadable) {
+    entry.body = UnknownEntry{static_cast<std::uint16_t>(kind), std::string(reader.rest()), role};
+  }
   return entry;
 }
 
@@ -153,16 +162,20 @@ json::object to_json(const Entry& entry) {
   out["kind"] = name_of(entry.body);
   out["epoch"] = entry.epoch.value;
   out["at"] = to_iso8601(entry.at);
-  out["author"] = entry.author.value;
-  const std::string_view role = to_string(entry.role);
-  out["role"] = json::string(role.data(), role.size());
+  out["author"] = text(entry.author.value);
+  const auto* unknown = std::get_if<UnknownEntry>(&entry.body);
+  if (unknown != nullptr && unknown->role > wire::kEnumMax<Role>) {
+    out["role"] = fmt::format("unknown({})", unknown->role);
+  } else {
+    const std::string_view role = to_string(entry.role);
+    out["role"] = json::string(role.data(), role.size());
+  }
   std::visit(
       [&]<typename T>(const T& body) {
         if constexpr (std::is_same_v<T, UnknownEntry>) {
           out["bytes"] = to_hex(body.bytes);
         } else {
-          // "epoch" of an election is the entry's own; "wall_clock_ms" and the like keep their
-          // units.
+          // No field's name is one of the header's, but "epoch" of an election, which is the same.
           JsonWriter writer(out);
           T::fields(writer, body);
         }

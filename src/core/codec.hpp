@@ -18,7 +18,8 @@ inline constexpr std::uint8_t kEntryVersion = 1;
 std::string encode(const Entry& entry);
 
 // Errors: corrupted (cut short, a length that does not fit), unsupported (a newer kEntryVersion).
-// Kinds and field numbers that this build does not know are kept or skipped, never an error.
+// Kinds, roles and enum values that this build does not know make an UnknownEntry that encodes to
+// the same body; field numbers that it does not know are skipped.
 Result<Entry> decode(Position position, std::string_view bytes);
 
 // For the API, the command line and people:

@@ -29,6 +29,7 @@ Entry control_entry(const Principal& by, Role role, Timestamp now, Body body) {
 
 Status check_room(const State& state, const ControlView& control, const BudgetClaim& claim,
                   Duration wall_clock) {
+  if (claim.budget.empty()) return fail(ErrorCode::internal, "a budget has no name");
   const std::map<std::string, Budget>* budgets = &state.budgets;
   if (!claim.log.empty()) {
     const auto found =
@@ -43,14 +44,14 @@ Status check_room(const State& state, const ControlView& control, const BudgetCl
   const auto found = budgets->find(claim.budget);
   const Budget none;
   const Budget& budget = found == budgets->end() ? none : found->second;
-  const std::uint64_t calls = budget.calls_used + budget.calls_reserved();
-  if (claim.calls_limit > 0 && calls + 1 > claim.calls_limit) {
+  const std::uint64_t calls = saturating_sum(budget.calls_used, budget.calls_reserved());
+  if (claim.calls_limit > 0 && calls >= claim.calls_limit) {
     return fail(
         ErrorCode::budget_exhausted,
         fmt::format("budget \"{}\" allows {} calls and they are taken; ask for a larger one",
                     claim.budget, claim.calls_limit));
   }
-  const Duration wall = budget.wall_clock_used + budget.wall_clock_reserved();
+  const Duration wall = saturating_sum(budget.wall_clock_used, budget.wall_clock_reserved());
   if (claim.wall_clock_limit.count() > 0 && wall + wall_clock > claim.wall_clock_limit) {
     return fail(ErrorCode::budget_exhausted,
                 fmt::format("budget \"{}\" allows {} ms of wall clock; {} ms are taken and this "

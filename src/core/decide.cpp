@@ -11,7 +11,6 @@ namespace gavel {
 namespace {
 
 constexpr std::string_view kDecider = "gavel";
-constexpr std::uint64_t kOccurrencesMax = 1u << 20;
 
 Error not_open(const State& state, IntentId intent) {
   const auto key = state.key_of.find(intent);
@@ -37,6 +36,17 @@ struct KeyMatch {
   const KeyRecord* record = nullptr;  // of an earlier call with this key, to attach to or replay
 };
 
+// A derived key holds 64 bits of the digest, and a client may give a key that looks derived.
+bool is_same_call(const KeyRecord& record, const Propose& command) {
+  return record.tool == command.tool && record.digest == command.digest;
+}
+
+// How often the call was made in this epoch.
+std::uint64_t occurrences_of(const State& state, const Propose& command) {
+  const auto counted = state.occurrences.find(call_digest(command.tool, command.digest));
+  return counted == state.occurrences.end() ? 0 : counted->second;
+}
+
 std::string derived_key(const Propose& command, std::uint64_t occurrence) {
   return fmt::format("auto:{}:{}:{}", command.tool, command.digest.hex().substr(0, 16), occurrence);
 }
@@ -44,33 +54,38 @@ std::string derived_key(const Propose& command, std::uint64_t occurrence) {
 // A call without a key repeats the last one where that is not finished or its answer never arrived,
 // or where an earlier driver already got this far; otherwise it is a new call. What failed in an
 // earlier epoch is tried anew.
-KeyMatch match_derived(const State& state, const Propose& command) {
-  const auto counted = state.occurrences.find(call_digest(command.tool, command.digest));
-  const std::uint64_t seen = counted == state.occurrences.end() ? 0 : counted->second;
-  const auto record_of = [&](std::uint64_t occurrence) -> const KeyRecord* {
-    const auto found = state.keys.find(derived_key(command, occurrence));
-    return found == state.keys.end() ? nullptr : &found->second;
-  };
+Result<KeyMatch> match_derived(const State& state, const Propose& command) {
+  const std::uint64_t seen = occurrences_of(state, command);
   if (seen > 0) {
-    const KeyRecord* last = record_of(seen);
-    if (last != nullptr && (!last->closed || !last->delivered)) {
-      return {derived_key(command, seen), seen, last};
+    const std::string key = derived_key(command, seen);
+    const auto last = state.keys.find(key);
+    if (last != state.keys.end() && is_same_call(last->second, command) &&
+        (!last->second.closed || !last->second.delivered)) {
+      return KeyMatch{key, seen, &last->second};
     }
   }
-  for (std::uint64_t next = seen + 1; next < kOccurrencesMax; ++next) {
-    const KeyRecord* earlier = record_of(next);
-    if (earlier == nullptr) return {derived_key(command, next), next, nullptr};
-    const bool done_with = earlier->closed && earlier->delivered && earlier->final != Final::ok;
-    if (!done_with) return {derived_key(command, next), next, earlier};
+  for (std::uint64_t skipped = 0; skipped <= kFailedRunsMax; ++skipped) {
+    const std::uint64_t occurrence = seen + 1 + skipped;
+    const std::string key = derived_key(command, occurrence);
+    const auto found = state.keys.find(key);
+    if (found == state.keys.end()) return KeyMatch{key, occurrence, nullptr};
+    const KeyRecord& earlier = found->second;
+    const bool did_not_work = earlier.closed && earlier.delivered && earlier.final != Final::ok;
+    if (is_same_call(earlier, command) && !did_not_work) {
+      return KeyMatch{key, occurrence, &earlier};
+    }
   }
-  return {derived_key(command, kOccurrencesMax), kOccurrencesMax, nullptr};
+  return fail(ErrorCode::too_large,
+              fmt::format("{} was tried {} times with these arguments and did not work; give the "
+                          "call an idempotency key of its own to try once more",
+                          command.tool, kFailedRunsMax));
 }
 
 Result<KeyMatch> match_key(const State& state, const Propose& command) {
   if (command.key.empty()) return match_derived(state, command);
   const auto found = state.keys.find(command.key);
   if (found == state.keys.end()) return KeyMatch{command.key, 0, nullptr};
-  if (found->second.tool != command.tool || found->second.digest != command.digest) {
+  if (!is_same_call(found->second, command)) {
     return fail(
         ErrorCode::key_reused,
         fmt::format(
@@ -85,9 +100,7 @@ Proposed repeat_of(const State& state, const Propose& command, const KeyMatch& m
   Proposed proposed;
   proposed.intent = match.record->intent;
   proposed.disposition = match.record->closed ? Disposition::replay : Disposition::attach;
-  const auto counted = state.occurrences.find(call_digest(command.tool, command.digest));
-  const std::uint64_t seen = counted == state.occurrences.end() ? 0 : counted->second;
-  if (match.record->closed || match.occurrence > seen) {
+  if (match.record->closed || match.occurrence > occurrences_of(state, command)) {
     PlanBuilder plan(state, command.now);
     plan.add(Role::decider, kDecider, Replayed{match.record->intent, match.occurrence});
     proposed.plan = plan.take();
@@ -104,19 +117,28 @@ IntentProposed proposal_of(const Propose& command, const KeyMatch& match) {
   proposal.effect = command.assessment.effect;
   proposal.idempotent = command.assessment.idempotent;
   proposal.key = match.key;
-  proposal.key_source = command.key.empty() ? KeySource::derived : command.key_source;
+  const bool named = command.key_source != KeySource::derived;
+  proposal.key_source = command.key.empty() ? KeySource::derived
+                        : named             ? command.key_source
+                                            : KeySource::client;
   proposal.requester = command.requester;
   proposal.call_id = command.call_id;
   proposal.policy_version = command.assessment.policy_version;
-  proposal.timeout = command.assessment.timeout;
+  proposal.timeout = bounded(command.assessment.timeout);
   proposal.attempts_max = command.assessment.attempts_max;
   proposal.has_probe = command.assessment.has_probe;
   proposal.occurrence = match.occurrence;
   return proposal;
 }
 
-bool must_settle_first(const State& state, Effect effect) {
-  return effect != Effect::read && !state.settling.empty();
+void add_attempt(PlanBuilder& plan, const State& state, IntentId intent, std::uint64_t number,
+                 Duration timeout, Timestamp now) {
+  Attempt attempt;
+  attempt.intent = intent;
+  attempt.number = number;
+  attempt.deadline = now + bounded(timeout);
+  attempt.fencing_token = state.fencing_token + 1;
+  plan.add(Role::executor, kDecider, attempt);
 }
 
 // Commits the intent with its first attempt, after reserving its budgets.
@@ -131,22 +153,23 @@ void commit(PlanBuilder& plan, const State& state, const ControlView& control, I
     decision.control.push_back({scope->log, scope->barrier});
   }
   for (const auto& claim : claims) {
+    // Two limits on one budget take from it once.
+    const BudgetRef budget{claim.log, claim.budget};
+    if (std::find(decision.budgets.begin(), decision.budgets.end(), budget) !=
+        decision.budgets.end()) {
+      continue;
+    }
     const BudgetReserved reserved{claim.budget, state.session, intent, 1, proposal.timeout};
     if (claim.log.empty()) {
       plan.add(Role::decider, kDecider, reserved);
     } else {
       plan.add_control(claim.log, Role::decider, kDecider, reserved);
     }
-    decision.budgets.push_back({claim.log, claim.budget});
+    decision.budgets.push_back(budget);
   }
   plan.guard(decision.control);
   plan.add(Role::decider, kDecider, std::move(decision));
-  Attempt attempt;
-  attempt.intent = intent;
-  attempt.number = 1;
-  attempt.deadline = now + proposal.timeout;
-  attempt.fencing_token = state.fencing_token + 1;
-  plan.add(Role::executor, kDecider, attempt);
+  add_attempt(plan, state, intent, 1, proposal.timeout, now);
 }
 
 Decision abort(IntentId intent, ErrorCode code, std::string reason, std::string rule = {}) {
@@ -163,8 +186,10 @@ Held hold(IntentId intent, HoldReason reason, const Assessment& assessment, Time
   Held held;
   held.intent = intent;
   held.reason = reason;
-  held.not_before = reason == HoldReason::two_step ? now + assessment.delay : now;
-  held.expires_at = now + std::max(assessment.hold_for, assessment.delay * 2);
+  const Duration delay = reason == HoldReason::two_step ? bounded(assessment.delay) : Duration{0};
+  held.not_before = now + delay;
+  // The delay must leave time to confirm.
+  held.expires_at = now + std::max(bounded(assessment.hold_for), delay * 2);
   return held;
 }
 
@@ -185,13 +210,27 @@ void settle(PlanBuilder& plan, const State& state, const OpenIntent& open, Times
   }
 }
 
-// The claims of a held intent are taken again when it commits, from the budgets that cover its call
-// now.
-Result<std::vector<BudgetClaim>> claims_with_room(const State& state, const ControlView& control,
-                                                  const std::vector<BudgetClaim>& claims,
-                                                  Duration wall_clock) {
+Status check_rooms(const State& state, const ControlView& control,
+                   const std::vector<BudgetClaim>& claims, Duration wall_clock) {
   for (const auto& claim : claims) TRY(check_room(state, control, claim, wall_clock));
-  return claims;
+  return {};
+}
+
+// Commits a held intent, if halts and the budgets that cover its call now let it.
+Status release(PlanBuilder& plan, const State& state, const ControlView& control,
+               const OpenIntent& open, Timestamp now) {
+  TRY(check_halts(control, open.proposal.effect));
+  TRY(check_rooms(state, control, control.claims, open.proposal.timeout));
+  commit(plan, state, control, open.id, open.proposal, control.claims, "", now);
+  return {};
+}
+
+bool is_due(const State& state, const OpenIntent& open, Timestamp now) {
+  if (open.phase != Phase::held || !open.hold) return false;
+  const Held& held = *open.hold;
+  if (held.expires_at <= now) return true;
+  if (must_settle_first(state, open.proposal.effect)) return false;
+  return held.reason == HoldReason::settling || (is_confirmed(open) && held.not_before <= now);
 }
 
 }  // namespace
@@ -231,6 +270,11 @@ Result<Proposed> decide(const State& state, const ControlView& control, const Pr
                 fmt::format("session {} is at epoch {}; epoch {} was never elected",
                             state.session.value, state.epoch.value, command.epoch.value));
   }
+  if (state.epoch.value == 0) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("nobody drives session {} yet; wake it first: gavel wake {}",
+                            state.session.value, state.session.value));
+  }
   ASSIGN_OR_RETURN(const KeyMatch match, match_key(state, command));
   if (match.record != nullptr) return repeat_of(state, command, match);
 
@@ -261,8 +305,7 @@ Result<Proposed> decide(const State& state, const ControlView& control, const Pr
     refuse_with({ErrorCode::denied, assessment.reason});
   } else if (!halted) {
     refuse_with(halted.error());
-  } else if (const auto room =
-                 claims_with_room(state, control, assessment.budgets, proposal.timeout);
+  } else if (const auto room = check_rooms(state, control, assessment.budgets, proposal.timeout);
              !room) {
     refuse_with(room.error());
   } else if (assessment.verdict != Verdict::allow || must_settle_first(state, assessment.effect)) {
@@ -280,15 +323,25 @@ Result<Proposed> decide(const State& state, const ControlView& control, const Pr
   return proposed;
 }
 
-Result<Plan> decide(const State& state, const ControlView& control, const CastVote& command) {
+namespace {
+
+// The held intent that the vote may be cast on.
+Result<const OpenIntent*> votable(const State& state, const CastVote& command) {
   if (command.role != Role::approver && command.role != Role::admin) {
     return fail(ErrorCode::permission_denied, "voting on held intents takes the role approver");
+  }
+  if (command.verdict != Verdict::allow && command.verdict != Verdict::deny) {
+    return fail(ErrorCode::invalid_argument, "a vote is allow or deny");
   }
   ASSIGN_OR_RETURN(const OpenIntent* open, find_open(state, command.intent));
   const std::string name = fmt::format("{}#{}", state.session.value, command.intent.value);
   if (open->phase != Phase::held || !open->hold || open->hold->reason == HoldReason::settling) {
     return fail(ErrorCode::conflict,
                 fmt::format("{} does not wait for a vote; it is {}", name, to_string(open->phase)));
+  }
+  if (open->hold->expires_at <= command.now) {
+    return fail(ErrorCode::conflict,
+                fmt::format("the time to vote on {} is over; it has to be asked for again", name));
   }
   if (command.digest != open->proposal.digest) {
     return fail(
@@ -297,15 +350,29 @@ Result<Plan> decide(const State& state, const ControlView& control, const CastVo
             "{} has other arguments than the ones you were shown; look again: gavel show {}", name,
             name));
   }
-  if (command.verdict != Verdict::allow && command.verdict != Verdict::deny) {
-    return fail(ErrorCode::invalid_argument, "a vote is allow or deny");
+  if (command.voter == kPolicyVoter) {
+    return fail(ErrorCode::permission_denied,
+                fmt::format("the name {} is the policy's; people vote under their own",
+                            kPolicyVoter.value));
   }
-  const bool allow = command.verdict == Verdict::allow;
-  if (allow && command.voter == open->proposal.requester) {
+  if (command.verdict == Verdict::allow && command.voter == open->proposal.requester) {
     return fail(ErrorCode::permission_denied,
                 fmt::format("{} asked for {} and cannot approve it; somebody else must",
                             command.voter.value, name));
   }
+  return open;
+}
+
+bool has_allowed(const OpenIntent& open, const Principal& voter) {
+  return std::any_of(open.votes.begin(), open.votes.end(), [&](const Vote& vote) {
+    return vote.verdict == Verdict::allow && vote.voter == voter;
+  });
+}
+
+}  // namespace
+
+Result<Plan> decide(const State& state, const ControlView& control, const CastVote& command) {
+  ASSIGN_OR_RETURN(const OpenIntent* open, votable(state, command));
   PlanBuilder plan(state, command.now);
   Vote vote;
   vote.intent = command.intent;
@@ -316,19 +383,21 @@ Result<Plan> decide(const State& state, const ControlView& control, const CastVo
   vote.effect = open->proposal.effect;
   vote.policy_version = open->proposal.policy_version;
   plan.add(command.role, command.voter.value, std::move(vote));
-  if (!allow) {
+  if (command.verdict == Verdict::deny) {
     plan.add(Role::decider, kDecider,
              abort(command.intent, ErrorCode::denied,
                    fmt::format("{} denied it{}{}", command.voter.value,
                                command.reason.empty() ? "" : ": ", command.reason)));
     return plan.take();
   }
-  const bool delayed =
-      open->hold->reason == HoldReason::two_step && command.now < open->hold->not_before;
-  if (!delayed && !must_settle_first(state, open->proposal.effect)) {
-    TRY(check_halts(control, open->proposal.effect));
-    TRY(claims_with_room(state, control, control.claims, open->proposal.timeout));
-    commit(plan, state, control, command.intent, open->proposal, control.claims, "", command.now);
+  const bool waits =
+      command.now < open->hold->not_before || must_settle_first(state, open->proposal.effect);
+  if (!waits) {
+    TRY(release(plan, state, control, *open, command.now));
+  } else if (has_allowed(*open, command.voter)) {
+    return fail(ErrorCode::conflict,
+                fmt::format("{} approved {}#{} already; it goes on when its wait is over",
+                            command.voter.value, state.session.value, command.intent.value));
   }
   return plan.take();
 }
@@ -339,6 +408,9 @@ Result<Plan> decide(const State& state, const RecordOutcome& command) {
     return fail(ErrorCode::conflict,
                 fmt::format("{}#{} has no attempt whose outcome could be recorded",
                             state.session.value, command.intent.value));
+  }
+  if (command.source == OutcomeSource::person) {
+    return fail(ErrorCode::invalid_argument, "what a person says resolves an unknown outcome");
   }
   PlanBuilder plan(state, command.now);
   if (command.kind == OutcomeKind::unknown && open->phase == Phase::unknown) return plan.take();
@@ -414,14 +486,7 @@ Result<Plan> decide(const State& state, const Resolve& command) {
 std::vector<IntentId> due_intents(const State& state, Timestamp now) {
   std::vector<IntentId> due;
   for (const auto& [id, open] : state.open) {
-    if (open.phase != Phase::held || !open.hold) continue;
-    const Held& held = *open.hold;
-    const bool expired = held.expires_at <= now;
-    const bool confirmed = is_confirmed(open);
-    const bool released =
-        !must_settle_first(state, open.proposal.effect) &&
-        (held.reason == HoldReason::settling || (confirmed && held.not_before <= now));
-    if (expired || released) due.push_back(id);
+    if (is_due(state, open, now)) due.push_back(id);
   }
   return due;
 }
@@ -430,20 +495,16 @@ Result<Plan> decide_due(const State& state, const ControlView& control, IntentId
                         Timestamp now) {
   PlanBuilder plan(state, now);
   const auto found = state.open.find(intent);
-  if (found == state.open.end() || found->second.phase != Phase::held) return plan.take();
+  if (found == state.open.end() || !is_due(state, found->second, now)) return plan.take();
   const OpenIntent& open = found->second;
-  const auto due = due_intents(state, now);
-  if (std::find(due.begin(), due.end(), intent) == due.end()) return plan.take();
   if (open.hold->expires_at <= now) {
     plan.add(Role::decider, kDecider,
              abort(intent, ErrorCode::timeout,
                    fmt::format("nobody released it in time (held as {})",
                                to_string(open.hold->reason))));
-    return plan.take();
+  } else {
+    TRY(release(plan, state, control, open, now));
   }
-  TRY(check_halts(control, open.proposal.effect));
-  TRY(claims_with_room(state, control, control.claims, open.proposal.timeout));
-  commit(plan, state, control, intent, open.proposal, control.claims, "", now);
   return plan.take();
 }
 
@@ -452,12 +513,7 @@ Result<Plan> decide_lost(const State& state, IntentId intent, Timestamp now) {
   if (open->phase == Phase::committed) {
     // Without an attempt on record nothing can have been dispatched.
     PlanBuilder plan(state, now);
-    Attempt attempt;
-    attempt.intent = intent;
-    attempt.number = open->attempts + 1;
-    attempt.deadline = now + open->proposal.timeout;
-    attempt.fencing_token = state.fencing_token + 1;
-    plan.add(Role::executor, kDecider, attempt);
+    add_attempt(plan, state, intent, open->attempts + 1, open->proposal.timeout, now);
     return plan.take();
   }
   RecordOutcome outcome;
@@ -491,12 +547,7 @@ Result<Plan> decide_retry(const State& state, const ControlView& control, Intent
   std::vector<ControlPosition> guards;
   for (const ControlState* scope : control.scopes) guards.push_back({scope->log, scope->barrier});
   plan.guard(guards);
-  Attempt attempt;
-  attempt.intent = intent;
-  attempt.number = open->attempts + 1;
-  attempt.deadline = now + proposal.timeout;
-  attempt.fencing_token = state.fencing_token + 1;
-  plan.add(Role::executor, kDecider, attempt);
+  add_attempt(plan, state, intent, open->attempts + 1, proposal.timeout, now);
   return plan.take();
 }
 

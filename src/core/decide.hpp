@@ -147,16 +147,17 @@ struct RecordProbe {
 Result<Plan> decide(const State& state, const Open& command);
 Result<Plan> decide(const State& state, const Elect& command);
 
-// Errors: stale_epoch (plan of refusal: see refuse), key_reused, and invalid_argument. Denials,
-// halts and exhausted budgets are not errors: they are recorded, with Disposition::aborted.
+// Errors: stale_epoch (plan of refusal: see refuse), key_reused, invalid_argument, and too_large
+// (a derived key whose earlier runs failed kFailedRunsMax times). Denials, halts and exhausted
+// budgets are not errors: they are recorded, with Disposition::aborted.
 Result<Proposed> decide(const State& state, const ControlView& control, const Propose& command);
 
 // Commits (with an attempt), aborts or just records the vote. Errors: not_found, conflict (other
-// digest, already decided), permission_denied (the requester confirms their own two-step operation;
-// wrong role).
+// digest, already decided, expired, approved already), permission_denied (the requester approves
+// their own intent; wrong role), halted, budget_exhausted. After an error nothing was recorded.
 Result<Plan> decide(const State& state, const ControlView& control, const CastVote& command);
 
-// Errors: not_found, conflict (no attempt open).
+// Errors: not_found, conflict (no attempt open), invalid_argument (source person: see Resolve).
 Result<Plan> decide(const State& state, const RecordOutcome& command);
 // Resolves an unknown outcome (happened: ok, absent: failed) or settles a write; unclear changes
 // nothing.

@@ -64,6 +64,10 @@ std::string_view to_string(HoldReason);
 std::string_view to_string(HaltMode);
 std::string_view to_string(KeySource);
 
+// Times and spans in entries are within this many milliseconds, so that sums of them cannot
+// overflow; a body that says otherwise is unreadable.
+inline constexpr std::int64_t kTimeMaxMs = std::int64_t{1} << 53;
+
 // Who votes for the policy.
 inline const Principal kPolicyVoter{"policy"};
 

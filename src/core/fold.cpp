@@ -8,6 +8,9 @@
 namespace gavel {
 namespace {
 
+// Tokens grow by one; a leap to the end of the numbers would leave none for later attempts.
+constexpr std::uint64_t kFencingStepMax = std::uint64_t{1} << 32;
+
 // One overload per kind: true where the entry makes sense, and only then does the state change.
 class Folder {
 public:
@@ -32,7 +35,12 @@ public:
 
   bool operator()(const IntentProposed& proposal) {
     if (state_.epoch.value == 0 || entry_.epoch != state_.epoch) return false;
+    if (entry_.author != proposal.requester) return false;
     if (proposal.key.empty() || state_.keys.contains(proposal.key)) return false;
+    if (proposal.key_source == KeySource::derived &&
+        !count_occurrence(proposal.tool, proposal.digest, proposal.occurrence)) {
+      return false;
+    }
     OpenIntent open;
     open.id = entry_.position;
     open.proposal = proposal;
@@ -44,7 +52,6 @@ public:
     record.tool = proposal.tool;
     state_.keys.emplace(proposal.key, std::move(record));
     state_.key_of.emplace(open.id, proposal.key);
-    bump_occurrence(proposal, proposal.occurrence);
     state_.open.emplace(open.id, std::move(open));
     ++state_.counters.intents;
     return true;
@@ -58,13 +65,13 @@ public:
         vote.policy_version != proposal.policy_version) {
       return false;
     }
-    const bool person = entry_.role == Role::approver || entry_.role == Role::admin;
-    // Nobody confirms their own request, and nobody speaks as the policy.
-    if (person && (vote.voter == kPolicyVoter ||
-                   (vote.verdict == Verdict::allow && vote.voter == proposal.requester))) {
-      return false;
+    if (is_person()) {
+      // Nobody confirms their own request, and nobody speaks as the policy.
+      const bool allows = vote.verdict == Verdict::allow;
+      if (vote.voter == kPolicyVoter || (allows && vote.voter == proposal.requester)) return false;
+      if (open->phase != Phase::held) return false;
+      open->confirmed |= allows;
     }
-    if (person && open->phase != Phase::held) return false;
     open->votes.push_back(vote);
     return true;
   }
@@ -95,8 +102,14 @@ public:
     OpenIntent* open = find(attempt.intent);
     if (open == nullptr || (open->phase != Phase::committed && open->phase != Phase::unknown))
       return false;
-    if (attempt.number != open->attempts + 1 || attempt.fencing_token <= state_.fencing_token)
+    // What may have happened is never tried again blindly.
+    const bool repeatable = open->proposal.idempotent || open->proposal.effect == Effect::read;
+    if (open->phase == Phase::unknown && !repeatable) return false;
+    if (attempt.number != open->attempts + 1) return false;
+    if (attempt.fencing_token <= state_.fencing_token ||
+        attempt.fencing_token - state_.fencing_token > kFencingStepMax) {
       return false;
+    }
     open->phase = Phase::in_flight;
     open->attempts = attempt.number;
     open->attempt_at = entry_.at;
@@ -109,10 +122,11 @@ public:
     OpenIntent* open = find(outcome.intent);
     if (open == nullptr || outcome.attempt != open->attempts) return false;
     if (open->phase != Phase::in_flight && open->phase != Phase::unknown) return false;
-    const bool person = entry_.role == Role::approver || entry_.role == Role::admin;
-    if (person != (outcome.source == OutcomeSource::person)) return false;
-    if (person && (open->phase != Phase::unknown || outcome.kind == OutcomeKind::unknown))
+    if (is_person() != (outcome.source == OutcomeSource::person)) return false;
+    if (is_person() && (entry_.author != outcome.resolver || open->phase != Phase::unknown ||
+                        outcome.kind == OutcomeKind::unknown)) {
       return false;
+    }
     if (outcome.kind == OutcomeKind::unknown) {
       if (open->phase == Phase::unknown) return false;
       open->phase = Phase::unknown;
@@ -139,9 +153,9 @@ public:
   bool operator()(const Replayed& replayed) {
     const KeyRecord* record = record_of(replayed.intent);
     if (record == nullptr) return false;
-    if (replayed.occurrence > 0) {
-      auto& count = state_.occurrences[call_digest(record->tool, record->digest)];
-      count = std::max(count, replayed.occurrence);
+    if (replayed.occurrence > 0 &&
+        !count_occurrence(record->tool, record->digest, replayed.occurrence)) {
+      return false;
     }
     ++state_.counters.replayed;
     return true;
@@ -171,7 +185,7 @@ public:
   bool operator()(const UnknownEntry&) { return false; }
 
   static bool fold_budget(std::map<std::string, Budget>& budgets, const BudgetReserved& reserved) {
-    if (reserved.budget.empty()) return false;
+    if (reserved.budget.empty() || reserved.wall_clock < Duration{0}) return false;
     const auto [place, fresh] = budgets[reserved.budget].reserved.try_emplace(
         {reserved.session, reserved.intent},
         Budget::Reservation{reserved.calls, reserved.wall_clock});
@@ -179,16 +193,18 @@ public:
   }
   static bool fold_budget(std::map<std::string, Budget>& budgets, const BudgetSettled& settled) {
     const auto budget = budgets.find(settled.budget);
-    if (budget == budgets.end()) return false;
+    if (budget == budgets.end() || settled.wall_clock < Duration{0}) return false;
     const auto reservation = budget->second.reserved.find({settled.session, settled.intent});
     if (reservation == budget->second.reserved.end()) return false;
-    budget->second.calls_used += settled.calls;
-    budget->second.wall_clock_used += settled.wall_clock;
+    Budget& used = budget->second;
+    used.calls_used = saturating_sum(used.calls_used, settled.calls);
+    used.wall_clock_used = saturating_sum(used.wall_clock_used, settled.wall_clock);
     budget->second.reserved.erase(reservation);
     return true;
   }
 
 private:
+  bool is_person() const { return entry_.role == Role::approver || entry_.role == Role::admin; }
   OpenIntent* find(IntentId id) {
     const auto found = state_.open.find(id);
     return found == state_.open.end() ? nullptr : &found->second;
@@ -203,10 +219,14 @@ private:
         open != nullptr && (open->phase == Phase::proposed || open->phase == Phase::held);
     return waits ? open : nullptr;
   }
-  void bump_occurrence(const IntentProposed& proposal, std::uint64_t occurrence) {
-    if (proposal.key_source != KeySource::derived) return;
-    auto& count = state_.occurrences[call_digest(proposal.tool, proposal.digest)];
-    count = std::max(count, occurrence);
+  // The call was made as this repetition; false where decide could not have counted so far.
+  bool count_occurrence(std::string_view tool, const Digest& arguments, std::uint64_t occurrence) {
+    const Digest call = call_digest(tool, arguments);
+    const auto counted = state_.occurrences.find(call);
+    const std::uint64_t seen = counted == state_.occurrences.end() ? 0 : counted->second;
+    if (occurrence == 0 || occurrence > seen + 1 + kFailedRunsMax) return false;
+    state_.occurrences[call] = std::max(seen, occurrence);
+    return true;
   }
   void close(const OpenIntent& open, Final final) {
     KeyRecord& record = state_.keys.at(open.proposal.key);

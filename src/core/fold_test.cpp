@@ -83,12 +83,25 @@ TEST(Fold, SkipsWhatMakesNoSense) {  // I10
 
 TEST(Fold, OneAttemptInFlightAtATime) {  // I4
   TestWorld world;
-  const auto write = world.propose(world.call("t__write", "{}"));
-  EXPECT_EQ(world.force(Role::executor, "gavel", Attempt{write.intent, 2, {}, 2}), Folded::skipped);
-  world.outcome(write.intent, OutcomeKind::unknown);
-  EXPECT_EQ(world.force(Role::executor, "gavel", Attempt{write.intent, 2, {}, 1}), Folded::skipped)
+  Propose command = world.call("t__put", "{}");
+  command.assessment.idempotent = true;
+  const IntentId put = world.propose(command).intent;
+  EXPECT_EQ(world.force(Role::executor, "gavel", Attempt{put, 2, {}, 2}), Folded::skipped);
+  world.outcome(put, OutcomeKind::unknown);
+  EXPECT_EQ(world.force(Role::executor, "gavel", Attempt{put, 3, {}, 2}), Folded::skipped)
+      << "numbers have no gaps";
+  EXPECT_EQ(world.force(Role::executor, "gavel", Attempt{put, 2, {}, 1}), Folded::skipped)
       << "the fencing token must grow";
-  EXPECT_EQ(world.force(Role::executor, "gavel", Attempt{write.intent, 2, {}, 2}), Folded::applied);
+  EXPECT_EQ(world.force(Role::executor, "gavel", Attempt{put, 2, {}, UINT64_MAX}), Folded::skipped)
+      << "a leap would leave no tokens for later attempts";
+  EXPECT_EQ(world.force(Role::executor, "gavel", Attempt{put, 2, {}, 2}), Folded::applied);
+}
+
+TEST(Fold, WhatMayHaveHappenedIsNotTriedAgainBlindly) {  // I4
+  TestWorld world;
+  const IntentId pay = world.propose(world.call("t__pay", "{}")).intent;
+  world.outcome(pay, OutcomeKind::unknown);
+  EXPECT_EQ(world.force(Role::executor, "gavel", Attempt{pay, 2, {}, 2}), Folded::skipped);
 }
 
 TEST(Fold, ControlLogCountsBarriersAndSkipsTheRest) {

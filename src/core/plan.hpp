@@ -2,7 +2,7 @@
 // Builds a plan: entries of one session in order, each stamped with the command's time and the
 // session's epoch, and entries of control logs beside them. Private to core.
 
-#include <map>
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -10,6 +10,12 @@
 #include "core/decide.hpp"
 
 namespace gavel {
+
+// Spans as entries may carry them: policies and clients can say anything.
+inline constexpr Duration kSpanMax{100LL * 366 * 86'400'000};
+inline Duration bounded(Duration span) {
+  return std::clamp(span, Duration{0}, kSpanMax);
+}
 
 class PlanBuilder {
 public:

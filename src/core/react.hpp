@@ -46,7 +46,8 @@ struct Recheck {
 
 using Action = std::variant<Dispatch, Answer, Notify, RunProbe, Retry, Recheck>;
 
-// `state` is the state after the entry was folded.
+// `state` is the state after the entry was folded, and fold applied it; of one that it skipped, a
+// void decision say, nothing follows.
 std::vector<Action> react(const State& state, const Entry& entry);
 
 }  // namespace gavel

@@ -37,10 +37,21 @@ bool may_append(Role role, std::uint16_t kind) {
 }
 
 Status check_rights(const Entry& entry) {
-  if (may_append(entry.role, kind_of(entry.body))) return {};
-  return fail(ErrorCode::permission_denied,
-              fmt::format("the role {} may not append an entry of kind {}", to_string(entry.role),
-                          name_of(entry.body)));
+  const bool readable = !std::holds_alternative<UnknownEntry>(entry.body);
+  if (!readable || !may_append(entry.role, kind_of(entry.body))) {
+    return fail(ErrorCode::permission_denied,
+                fmt::format("the role {} may not append an entry of kind {}", to_string(entry.role),
+                            name_of(entry.body)));
+  }
+  if (const auto* outcome = std::get_if<Outcome>(&entry.body)) {
+    const bool person = outcome->source == OutcomeSource::person;
+    if (person == (entry.role == Role::executor)) {
+      return fail(ErrorCode::permission_denied,
+                  fmt::format("the role {} may not say what a {} found out", to_string(entry.role),
+                              to_string(outcome->source)));
+    }
+  }
+  return {};
 }
 
 }  // namespace gavel

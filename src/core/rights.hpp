@@ -9,7 +9,9 @@ namespace gavel {
 
 bool may_append(Role role, std::uint16_t kind);
 
-// permission_denied with the role and kind in words, where may_append says no.
+// permission_denied with the role and kind in words, where may_append says no; also for an entry
+// that this build cannot read, and for an outcome whose source is not the role's (a person's for
+// approver and admin, anything else for executor).
 Status check_rights(const Entry& entry);
 
 }  // namespace gavel

@@ -1,6 +1,6 @@
 // A session's state as bytes: docs/formats/snapshot.md. Each struct is written field by field in
-// the wire form of entries, so a snapshot of an older build that lacks a field still reads, and one
-// with an unknown field is refused by its version.
+// the wire form of entries. What is read is not trusted: a snapshot that is garbled or contradicts
+// itself is refused, and the log is folded instead.
 #include <fmt/format.h>
 
 #include "core/fold.hpp"
@@ -11,8 +11,11 @@ namespace {
 
 constexpr std::uint8_t kSnapshotVersion = 1;
 
-struct OpenRecord {
-  OpenIntent intent;
+// Each element of a map, as its own struct. What is read owns its parts; what is written borrows
+// them from the state (Open = const OpenIntent&), so that a large state is not copied first.
+template <typename Open>
+struct OpenElement {
+  Open intent;
   bool has_hold = false;
   Held hold;
 
@@ -29,12 +32,14 @@ struct OpenRecord {
     v(10, "attempt_at", self.intent.attempt_at);
     v(11, "deadline", self.intent.deadline);
     v(12, "budgets", self.intent.budgets);
+    v(13, "confirmed", self.intent.confirmed);
   }
 };
 
-struct KeyEntry {
-  std::string key;
-  KeyRecord record;
+template <typename Text, typename Record>
+struct KeyElement {
+  Text key;
+  Record record;
 
   static auto fields(auto& v, auto& self) {
     v(1, "key", self.key);
@@ -48,7 +53,7 @@ struct KeyEntry {
   }
 };
 
-struct OccurrenceEntry {
+struct OccurrenceElement {
   Digest call;
   std::uint64_t count = 0;
 
@@ -58,7 +63,7 @@ struct OccurrenceEntry {
   }
 };
 
-struct ReservationEntry {
+struct ReservationElement {
   LogId session;
   IntentId intent;
   std::uint64_t calls = 0;
@@ -72,11 +77,11 @@ struct ReservationEntry {
   }
 };
 
-struct BudgetEntry {
+struct BudgetElement {
   std::string name;
   std::uint64_t calls_used = 0;
   Duration wall_clock_used{0};
-  std::vector<ReservationEntry> reserved;
+  std::vector<ReservationElement> reserved;
 
   static auto fields(auto& v, auto& self) {
     v(1, "name", self.name);
@@ -86,9 +91,10 @@ struct BudgetEntry {
   }
 };
 
-struct SettlingEntry {
+template <typename Proposal>
+struct SettlingElement {
   IntentId intent;
-  IntentProposed proposal;
+  Proposal proposal;
 
   static auto fields(auto& v, auto& self) {
     v(1, "intent", self.intent);
@@ -96,90 +102,132 @@ struct SettlingEntry {
   }
 };
 
+void plain_fields(auto& v, auto& state) {
+  v(1, "session", state.session);
+  v(2, "tail", state.tail);
+  v(3, "epoch", state.epoch);
+  v(4, "driver", state.driver);
+  v(5, "agent", state.agent);
+  v(6, "client", state.client);
+  v(7, "opened_at", state.opened_at);
+  v(8, "last_at", state.last_at);
+  v(9, "fencing_token", state.fencing_token);
+  v(10, "refused_in_epoch", state.refused_in_epoch);
+  v(11, "intents", state.counters.intents);
+  v(12, "committed", state.counters.committed);
+  v(13, "aborted", state.counters.aborted);
+  v(14, "ok", state.counters.ok);
+  v(15, "failed", state.counters.failed);
+  v(16, "unknown", state.counters.unknown);
+  v(17, "replayed", state.counters.replayed);
+  v(18, "refused", state.counters.refused);
+  v(19, "skipped", state.counters.skipped);
+}
+
+constexpr std::uint64_t kOpen = 20;
+constexpr std::uint64_t kKeys = 21;
+constexpr std::uint64_t kOccurrences = 22;
+constexpr std::uint64_t kBudgets = 23;
+constexpr std::uint64_t kSettling = 24;
+
+// What was read, before its lists became maps.
 struct Image {
-  State state;  // without its maps, which follow as lists
-  std::vector<OpenRecord> open;
-  std::vector<KeyEntry> keys;
-  std::vector<OccurrenceEntry> occurrences;
-  std::vector<BudgetEntry> budgets;
-  std::vector<SettlingEntry> settling;
+  State state;
+  std::vector<OpenElement<OpenIntent>> open;
+  std::vector<KeyElement<std::string, KeyRecord>> keys;
+  std::vector<OccurrenceElement> occurrences;
+  std::vector<BudgetElement> budgets;
+  std::vector<SettlingElement<IntentProposed>> settling;
 
   static auto fields(auto& v, auto& self) {
-    v(1, "session", self.state.session);
-    v(2, "tail", self.state.tail);
-    v(3, "epoch", self.state.epoch);
-    v(4, "driver", self.state.driver);
-    v(5, "agent", self.state.agent);
-    v(6, "client", self.state.client);
-    v(7, "opened_at", self.state.opened_at);
-    v(8, "last_at", self.state.last_at);
-    v(9, "fencing_token", self.state.fencing_token);
-    v(10, "refused_in_epoch", self.state.refused_in_epoch);
-    v(11, "intents", self.state.counters.intents);
-    v(12, "committed", self.state.counters.committed);
-    v(13, "aborted", self.state.counters.aborted);
-    v(14, "ok", self.state.counters.ok);
-    v(15, "failed", self.state.counters.failed);
-    v(16, "unknown", self.state.counters.unknown);
-    v(17, "replayed", self.state.counters.replayed);
-    v(18, "refused", self.state.counters.refused);
-    v(19, "skipped", self.state.counters.skipped);
-    v(20, "open", self.open);
-    v(21, "keys", self.keys);
-    v(22, "occurrences", self.occurrences);
-    v(23, "budgets", self.budgets);
-    v(24, "settling", self.settling);
+    plain_fields(v, self.state);
+    v(kOpen, "open", self.open);
+    v(kKeys, "keys", self.keys);
+    v(kOccurrences, "occurrences", self.occurrences);
+    v(kBudgets, "budgets", self.budgets);
+    v(kSettling, "settling", self.settling);
   }
 };
 
-BudgetEntry budget_entry(const std::string& name, const Budget& budget) {
-  BudgetEntry entry{name, budget.calls_used, budget.wall_clock_used, {}};
+BudgetElement budget_element(const std::string& name, const Budget& budget) {
+  BudgetElement element{name, budget.calls_used, budget.wall_clock_used, {}};
   for (const auto& [who, reservation] : budget.reserved) {
-    entry.reserved.push_back({who.first, who.second, reservation.calls, reservation.wall_clock});
+    element.reserved.push_back({who.first, who.second, reservation.calls, reservation.wall_clock});
   }
-  return entry;
+  return element;
+}
+
+void take_budget(State& state, const BudgetElement& element) {
+  Budget& budget = state.budgets[element.name];
+  budget.calls_used = element.calls_used;
+  budget.wall_clock_used = element.wall_clock_used;
+  for (const auto& reserved : element.reserved) {
+    budget.reserved[{reserved.session, reserved.intent}] = {reserved.calls, reserved.wall_clock};
+  }
 }
 
 State state_of(Image image) {
   State state = std::move(image.state);
-  for (auto& record : image.open) {
-    if (record.has_hold) record.intent.hold = std::move(record.hold);
-    const IntentId id = record.intent.id;
-    state.open.emplace(id, std::move(record.intent));
+  for (auto& element : image.open) {
+    if (element.has_hold) element.intent.hold = std::move(element.hold);
+    const IntentId id = element.intent.id;
+    state.open.emplace(id, std::move(element.intent));
   }
-  for (auto& entry : image.keys) {
-    state.key_of.emplace(entry.record.intent, entry.key);
-    state.keys.emplace(std::move(entry.key), std::move(entry.record));
+  for (auto& element : image.keys) {
+    state.key_of.emplace(element.record.intent, element.key);
+    state.keys.emplace(std::move(element.key), std::move(element.record));
   }
-  for (const auto& entry : image.occurrences) state.occurrences.emplace(entry.call, entry.count);
-  for (const auto& entry : image.budgets) {
-    Budget& budget = state.budgets[entry.name];
-    budget.calls_used = entry.calls_used;
-    budget.wall_clock_used = entry.wall_clock_used;
-    for (const auto& reserved : entry.reserved) {
-      budget.reserved[{reserved.session, reserved.intent}] = {reserved.calls, reserved.wall_clock};
+  for (const auto& element : image.occurrences) {
+    state.occurrences.emplace(element.call, element.count);
+  }
+  for (const auto& element : image.budgets) take_budget(state, element);
+  for (auto& element : image.settling) {
+    state.settling.emplace(element.intent, std::move(element.proposal));
+  }
+  return state;
+}
+
+// Fold and decide rely on these.
+bool is_sound(const State& state) {
+  for (const auto& [id, open] : state.open) {
+    const auto record = state.keys.find(open.proposal.key);
+    if (record == state.keys.end() || record->second.intent != id || record->second.closed) {
+      return false;
+    }
+    if (open.phase == Phase::held && !open.hold) return false;
+  }
+  for (const auto& [name, budget] : state.budgets) {
+    if (budget.wall_clock_used < Duration{0}) return false;
+    for (const auto& [who, reservation] : budget.reserved) {
+      if (reservation.wall_clock < Duration{0}) return false;
     }
   }
-  for (auto& entry : image.settling)
-    state.settling.emplace(entry.intent, std::move(entry.proposal));
-  return state;
+  return state.key_of.size() == state.keys.size();
 }
 
 }  // namespace
 
 std::string encode_snapshot(const State& state) {
-  Image image;
-  image.state = state;
+  std::string out(1, static_cast<char>(kSnapshotVersion));
+  wire::Writer writer(out);
+  plain_fields(writer, state);
   for (const auto& [id, open] : state.open) {
-    OpenRecord record{open, open.hold.has_value(), open.hold.value_or(Held{})};
-    image.open.push_back(std::move(record));
+    writer(kOpen, "open",
+           OpenElement<const OpenIntent&>{open, open.hold.has_value(), open.hold.value_or(Held{})});
   }
-  for (const auto& [key, record] : state.keys) image.keys.push_back({key, record});
-  for (const auto& [call, count] : state.occurrences) image.occurrences.push_back({call, count});
-  for (const auto& [name, budget] : state.budgets)
-    image.budgets.push_back(budget_entry(name, budget));
-  for (const auto& [id, proposal] : state.settling) image.settling.push_back({id, proposal});
-  return static_cast<char>(kSnapshotVersion) + wire::write_fields(image);
+  for (const auto& [key, record] : state.keys) {
+    writer(kKeys, "keys", KeyElement<const std::string&, const KeyRecord&>{key, record});
+  }
+  for (const auto& [call, count] : state.occurrences) {
+    writer(kOccurrences, "occurrences", OccurrenceElement{call, count});
+  }
+  for (const auto& [name, budget] : state.budgets) {
+    writer(kBudgets, "budgets", budget_element(name, budget));
+  }
+  for (const auto& [id, proposal] : state.settling) {
+    writer(kSettling, "settling", SettlingElement<const IntentProposed&>{id, proposal});
+  }
+  return out;
 }
 
 Result<State> decode_snapshot(std::string_view bytes) {
@@ -190,16 +238,11 @@ Result<State> decode_snapshot(std::string_view bytes) {
                 fmt::format("the snapshot has format {}, not {}", version, kSnapshotVersion));
   }
   Image image;
-  if (wire::read_fields(bytes.substr(1), image) == wire::Parsed::malformed) {
+  if (wire::read_fields(bytes.substr(1), image) != wire::Parsed::ok) {
     return fail(ErrorCode::corrupted, "the snapshot is garbled");
   }
   State state = state_of(std::move(image));
-  for (const auto& [id, open] : state.open) {
-    // Every open intent has its key: fold relies on it.
-    if (!state.keys.contains(open.proposal.key)) {
-      return fail(ErrorCode::corrupted, "the snapshot lacks the key of an open intent");
-    }
-  }
+  if (!is_sound(state)) return fail(ErrorCode::corrupted, "the snapshot contradicts itself");
   return state;
 }
 

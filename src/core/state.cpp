@@ -34,20 +34,33 @@ std::string_view to_string(Final final) {
 
 std::uint64_t Budget::calls_reserved() const {
   std::uint64_t sum = 0;
-  for (const auto& [who, reservation] : reserved) sum += reservation.calls;
+  for (const auto& [who, reservation] : reserved) sum = saturating_sum(sum, reservation.calls);
   return sum;
 }
 
 Duration Budget::wall_clock_reserved() const {
   Duration sum{0};
-  for (const auto& [who, reservation] : reserved) sum += reservation.wall_clock;
+  for (const auto& [who, reservation] : reserved) {
+    sum = saturating_sum(sum, reservation.wall_clock);
+  }
   return sum;
 }
 
+std::uint64_t saturating_sum(std::uint64_t a, std::uint64_t b) {
+  return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+Duration saturating_sum(Duration a, Duration b) {
+  constexpr Duration kMost{kTimeMaxMs};
+  return a > kMost - std::min(b, kMost) ? kMost : a + b;
+}
+
 bool is_confirmed(const OpenIntent& intent) {
-  return std::any_of(intent.votes.begin(), intent.votes.end(), [](const Vote& vote) {
-    return vote.verdict == Verdict::allow && vote.voter != kPolicyVoter;
-  });
+  return intent.confirmed;
+}
+
+bool must_settle_first(const State& state, Effect effect) {
+  return effect != Effect::read && !state.settling.empty();
 }
 
 Digest call_digest(std::string_view tool, const Digest& arguments) {
@@ -65,7 +78,8 @@ std::optional<Timestamp> next_due(const State& state) {
       case Phase::held:
         if (!intent.hold) break;
         consider(intent.hold->expires_at);
-        if (intent.hold->reason == HoldReason::two_step && is_confirmed(intent)) {
+        if (intent.hold->reason == HoldReason::two_step && is_confirmed(intent) &&
+            !must_settle_first(state, intent.proposal.effect)) {
           consider(intent.hold->not_before);
         }
         break;

@@ -5,15 +5,31 @@
 //
 // The life of an intent:
 //
-//                    deny, expiry, halt
-//   proposed ──► held ─────────────────────► aborted (closed)
-//      │          │ approval, delay over           ▲
-//      │ allow    ▼                                │ deny
-//      └──────► in_flight ◄── retry ── unknown     │
-//                  │  │                ▲  │        proposed
-//                  │  └── no answer ───┘  │
-//                  ▼                      ▼ probe, person
-//              ok │ failed (closed)   ok │ failed (closed)
+//                ask, two-step,
+//                settling              deny, expiry
+//   proposed ─────────────────► held ────────────────► aborted ┐
+//     │   │                      │                        ▲    │
+//     │   └─ deny, halt, no room ┼────────────────────────┘    │
+//     │ allow                    │ released                    │
+//     └──────────► committed ◄───┘                             ├ closed, then delivered
+//                    │ attempt                                 │
+//                    ▼                                         │
+//      retry ┌─► in_flight ───── ok, failed ───────────────────┤
+//            │       │ no answer                               │
+//            │       ▼                                         │
+//            └── unknown ─────── ok, failed: probe, person ────┘
+//
+// What releases a hold, by its reason (nothing is released under a halt that covers it, and every
+// hold ends at `expires_at`):
+//
+//   ask       ── a person allows ──────────────────────────────────┐
+//   two_step  ─┬─ a person allows, then `not_before` comes ────────┼─► commit, if settled
+//              └─ `not_before` comes, then a person allows ────────┤   and with room in
+//   settling  ── the probe saw every write of State::settling ─────┘   its budgets
+//
+//   any but settling ── a person denies ──► abort
+//
+// The person who asked cannot be the one who allows.
 
 #include <cstdint>
 #include <map>
@@ -45,6 +61,7 @@ struct OpenIntent {
   Phase phase = Phase::proposed;
   std::optional<Held> hold;
   std::vector<Vote> votes;  // valid ones, in log order
+  bool confirmed = false;   // a person is among those who allowed it
   std::uint64_t attempts = 0;
   Timestamp attempt_at;
   Timestamp deadline;              // of the attempt in flight
@@ -56,6 +73,10 @@ enum class Final : std::uint8_t { ok = 0, failed = 1, aborted = 2 };
 std::string_view to_string(Final);
 
 // What stays of a key. While the intent is open, `closed` is false and the rest is in State::open.
+// What a call with the same key gets:
+//
+//   open: attach ──► closed: replay ──► delivered: replay (a derived key: perhaps a new call)
+//
 struct KeyRecord {
   IntentId intent;
   Digest digest;  // of the canonical arguments, and ...
@@ -67,6 +88,10 @@ struct KeyRecord {
   bool operator==(const KeyRecord&) const = default;
 };
 
+// What a budget has given (I12): used + reserved never passes the limit.
+//
+//   free ── commit: reserve ──► reserved ── outcome known: settle ──► used, the rest free again
+//
 struct Budget {
   std::uint64_t calls_used = 0;
   Duration wall_clock_used{0};
@@ -83,6 +108,11 @@ struct Budget {
   Duration wall_clock_reserved() const;
 };
 
+// Sums of what entries claim, which may be anything: at most the largest number, or kTimeMaxMs.
+// Neither span may be negative.
+std::uint64_t saturating_sum(std::uint64_t a, std::uint64_t b);
+Duration saturating_sum(Duration a, Duration b);
+
 struct Counters {
   std::uint64_t intents = 0;
   std::uint64_t committed = 0;
@@ -95,6 +125,9 @@ struct Counters {
   std::uint64_t skipped = 0;  // entries that fold could not accept
   bool operator==(const Counters&) const = default;
 };
+
+// How many earlier runs of a call that did not work a derived key looks past.
+inline constexpr std::uint64_t kFailedRunsMax = 10'000;
 
 struct State {
   LogId session;
@@ -122,7 +155,15 @@ struct State {
   bool operator==(const State&) const = default;
 };
 
-// A control log's state.
+// What stops a control log's scope (I6). An observer may only tighten it: freeze what runs, halt.
+//
+//            ┌───────────── halt ────────────┐
+//            │                               ▼
+//   running ─┴─ freeze ──► frozen ── halt ─► halted
+//      ▲                   │    ▲            │  │
+//      │                   │    └── freeze ──┘  │
+//      └────── resume ─────┴────────────────────┘
+//
 struct Halt {
   HaltMode mode = HaltMode::halt;
   Principal by;
@@ -131,6 +172,8 @@ struct Halt {
   Position position;
   bool operator==(const Halt&) const = default;
 };
+
+// A control log's state.
 struct ControlState {
   LogId log;
   Position tail;
@@ -143,13 +186,16 @@ struct ControlState {
   bool operator==(const ControlState&) const = default;
 };
 
-// Whether a person allowed it.
+// Whether a person allowed it; votes of programs do not count.
 bool is_confirmed(const OpenIntent& intent);
 
 // The key of State::occurrences.
 Digest call_digest(std::string_view tool, const Digest& arguments);
 
-// When this state next needs a Tick: the earliest expiry, delay or deadline; nothing where none
+// Whether a write must wait until the probes of earlier ones agree (read-your-writes).
+bool must_settle_first(const State& state, Effect effect);
+
+// When this state next needs attention: the earliest expiry, delay or deadline; nothing where none
 // waits.
 std::optional<Timestamp> next_due(const State& state);
 

@@ -2,10 +2,11 @@
 // The byte form shared by entries and snapshots: fields as (number << 3 | type, value), so that a
 // reader skips what it does not know. Type 0 is a varint (enums and bools as they are, times and
 // spans zigzag), type 2 a length and that many bytes (strings, digests, nested structs); a repeated
-// field stands several times. Empty strings, digests, payloads and
-// lists and zero times are left out; numbers, enums and bools never, as their defaults need not be
-// zero.
+// field stands several times. Empty strings, digests, payloads and lists and zero times are left
+// out; numbers, enums and bools never, as their defaults need not be zero.
+// Specified in docs/formats/entries.md. Private to core.
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -19,6 +20,9 @@ namespace gavel::wire {
 
 inline constexpr std::uint64_t kVarint = 0;
 inline constexpr std::uint64_t kBytes = 2;
+inline constexpr bool is_time(std::int64_t ms) {
+  return -kTimeMaxMs <= ms && ms <= kTimeMaxMs;
+}
 
 inline void put_varint(std::string& out, std::uint64_t value) {
   while (value >= 0x80) {
@@ -103,10 +107,14 @@ struct Field {
   std::uint64_t varint = 0;
   std::string_view bytes;
 };
-// The next field; number 0 where it cannot be read.
+// The next field; the reader has failed where it cannot be read.
 Field next_field(Reader& reader);
 
-enum class Parsed { ok, malformed };
+enum class Parsed {
+  ok,
+  unreadable,  // whole fields, but a value that this build cannot take: a newer enum, another type
+  cut_short,   // the bytes end inside a field, or are no fields at all
+};
 
 // Sets the member that `field` is of; an unknown number is skipped.
 class FieldSetter {
@@ -114,11 +122,20 @@ public:
   explicit FieldSetter(const Field& field) : field_(field) {}
   template <typename T>
   void operator()(std::uint64_t number, std::string_view, T& value);
-  bool malformed() const { return malformed_; }
+  Parsed result() const { return result_; }
 
 private:
+  // Whether the field is of this type, as its member wants it.
+  bool expect(std::uint64_t type) { return check(field_.type == type); }
+  bool check(bool readable) {
+    if (!readable) result_ = Parsed::unreadable;
+    return readable;
+  }
+  void set_time(std::int64_t& ms);
+  void set_payload(Payload& value);
+
   const Field& field_;
-  bool malformed_ = false;
+  Parsed result_ = Parsed::ok;
 };
 
 template <typename T>
@@ -128,17 +145,26 @@ std::string write_fields(const T& value) {
   T::fields(writer, value);
   return out;
 }
-template <typename T>
-Parsed read_fields(std::string_view bytes, T& value) {
+// Hands every field of `bytes` to `set`, a callable of FieldSetter&. Stops at bytes that are no
+// fields; what a value makes unreadable is reported after the rest was looked at, because damage
+// matters more.
+template <typename Set>
+Parsed for_each_field(std::string_view bytes, const Set& set) {
   Reader reader(bytes);
+  Parsed result = Parsed::ok;
   while (!reader.done()) {
     const Field field = next_field(reader);
-    if (!reader.ok()) return Parsed::malformed;
+    if (!reader.ok()) return Parsed::cut_short;
     FieldSetter setter(field);
-    T::fields(setter, value);
-    if (setter.malformed()) return Parsed::malformed;
+    set(setter);
+    if (setter.result() == Parsed::cut_short) return Parsed::cut_short;
+    if (setter.result() != Parsed::ok) result = setter.result();
   }
-  return reader.ok() ? Parsed::ok : Parsed::malformed;
+  return result;
+}
+template <typename T>
+Parsed read_fields(std::string_view bytes, T& value) {
+  return for_each_field(bytes, [&value](FieldSetter& setter) { T::fields(setter, value); });
 }
 
 // The largest value of each enum that travels; more is malformed.
@@ -228,57 +254,52 @@ void Writer::operator()(std::uint64_t number, std::string_view name, const T& va
   }
 }
 
+inline void FieldSetter::set_time(std::int64_t& ms) {
+  if (!expect(kVarint) || !check(is_time(unzigzag(field_.varint)))) return;
+  ms = unzigzag(field_.varint);
+}
+
 template <typename T>
 void FieldSetter::operator()(std::uint64_t number, std::string_view name, T& value) {
-  if (field_.number != number || malformed_) return;
-  const auto expect = [this](std::uint64_t type) {
-    if (field_.type != type) malformed_ = true;
-    return !malformed_;
-  };
+  if (field_.number != number) return;
   if constexpr (kIsVector<T>) {
-    if (!expect(kBytes)) return;
-    malformed_ = read_fields(field_.bytes, value.emplace_back()) == Parsed::malformed;
+    if (expect(kBytes)) result_ = read_fields(field_.bytes, value.emplace_back());
   } else if constexpr (kIsName<T> || kIsNumber<T>) {
     (*this)(number, name, value.value);
   } else if constexpr (std::is_same_v<T, Timestamp>) {
-    if (expect(kVarint)) value.ms = unzigzag(field_.varint);
+    set_time(value.ms);
   } else if constexpr (std::is_same_v<T, Duration>) {
-    if (expect(kVarint)) value = Duration{unzigzag(field_.varint)};
+    std::int64_t ms = value.count();
+    set_time(ms);
+    value = Duration{ms};
   } else if constexpr (std::is_enum_v<T>) {
-    if (!expect(kVarint)) return;
-    malformed_ = field_.varint > kEnumMax<T>;
-    if (!malformed_) value = static_cast<T>(field_.varint);
+    if (expect(kVarint) && check(field_.varint <= kEnumMax<T>)) {
+      value = static_cast<T>(field_.varint);
+    }
   } else if constexpr (std::is_same_v<T, bool>) {
-    if (!expect(kVarint)) return;
-    malformed_ = field_.varint > 1;
-    value = field_.varint == 1;
+    if (expect(kVarint) && check(field_.varint <= 1)) value = field_.varint == 1;
   } else if constexpr (std::is_integral_v<T>) {
     if (expect(kVarint)) value = field_.varint;
   } else if constexpr (std::is_same_v<T, std::string>) {
     if (expect(kBytes)) value = field_.bytes;
   } else if constexpr (std::is_same_v<T, Digest>) {
-    if (!expect(kBytes)) return;
-    const auto digest = digest_from_bytes(field_.bytes);
-    malformed_ = !digest;
-    if (digest) value = *digest;
+    if (!expect(kBytes) || !check(field_.bytes.size() == value.bytes.size())) return;
+    std::copy(field_.bytes.begin(), field_.bytes.end(), value.bytes.begin());
   } else if constexpr (std::is_same_v<T, Payload>) {
-    if (!expect(kBytes)) return;
-    Reader reader(field_.bytes);
-    while (!reader.done() && !malformed_) {
-      const Field inner = next_field(reader);
-      FieldSetter setter(inner);
-      if (reader.ok()) {
-        setter(1, "digest", value.digest);
-        setter(2, "size", value.size);
-        setter(3, "bytes", value.bytes);
-      }
-      malformed_ = !reader.ok() || setter.malformed();
-    }
-    // Inline bytes are all of the payload or none of it.
-    malformed_ = malformed_ || !reader.ok() || (!value.bytes.empty() && !value.is_inline());
+    if (expect(kBytes)) set_payload(value);
   } else {
-    if (expect(kBytes)) malformed_ = read_fields(field_.bytes, value) == Parsed::malformed;
+    if (expect(kBytes)) result_ = read_fields(field_.bytes, value);
   }
+}
+
+inline void FieldSetter::set_payload(Payload& value) {
+  result_ = for_each_field(field_.bytes, [&value](FieldSetter& setter) {
+    setter(1, "digest", value.digest);
+    setter(2, "size", value.size);
+    setter(3, "bytes", value.bytes);
+  });
+  // Inline bytes are all of the payload or none of it.
+  if (result_ == Parsed::ok) check(value.bytes.empty() || value.is_inline());
 }
 
 }  // namespace gavel::wire
