@@ -437,26 +437,45 @@ std::string_view json_slice(std::string_view text, std::initializer_list<std::st
   return text;
 }
 
-const json::value* find(const json::value& value, std::string_view key) {
-  const auto* object = value.if_object();
-  return object == nullptr ? nullptr
-                           : object->if_contains(json::string_view(key.data(), key.size()));
+const json::value* find(const json::object& object, std::string_view key) {
+  return object.if_contains(json::string_view(key.data(), key.size()));
 }
 
-const json::object* find_object(const json::value& value, std::string_view key) {
-  const auto* member = find(value, key);
+const json::value* find(const json::value& value, std::string_view key) {
+  const auto* object = value.if_object();
+  return object == nullptr ? nullptr : find(*object, key);
+}
+
+const json::object* find_object(const json::object& object, std::string_view key) {
+  const auto* member = find(object, key);
   return member == nullptr ? nullptr : member->if_object();
 }
 
-const json::array* find_array(const json::value& value, std::string_view key) {
-  const auto* member = find(value, key);
+const json::object* find_object(const json::value& value, std::string_view key) {
+  const auto* object = value.if_object();
+  return object == nullptr ? nullptr : find_object(*object, key);
+}
+
+const json::array* find_array(const json::object& object, std::string_view key) {
+  const auto* member = find(object, key);
   return member == nullptr ? nullptr : member->if_array();
+}
+
+const json::array* find_array(const json::value& value, std::string_view key) {
+  const auto* object = value.if_object();
+  return object == nullptr ? nullptr : find_array(*object, key);
+}
+
+std::string_view string_or(const json::object& object, std::string_view key,
+                           std::string_view fallback) {
+  const auto* member = find(object, key);
+  return member != nullptr && member->is_string() ? view(member->get_string()) : fallback;
 }
 
 std::string_view string_or(const json::value& value, std::string_view key,
                            std::string_view fallback) {
-  const auto* member = find(value, key);
-  return member != nullptr && member->is_string() ? view(member->get_string()) : fallback;
+  const auto* object = value.if_object();
+  return object == nullptr ? fallback : string_or(*object, key, fallback);
 }
 
 std::int64_t int_or(const json::value& value, std::string_view key, std::int64_t fallback) {

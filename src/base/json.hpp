@@ -44,13 +44,23 @@ inline Digest canonical_digest(const json::value& value) {
 std::string_view json_slice(std::string_view text, std::initializer_list<std::string_view> path);
 
 // Look-ups that do not throw. Null pointer or nothing where the member is missing or of another
-// type.
+// type. What they return lives as long as the value or object; temporaries are refused.
+const json::value* find(const json::object& object, std::string_view key);
 const json::value* find(const json::value& value, std::string_view key);
+const json::value* find(json::value&& value, std::string_view key) = delete;
+const json::object* find_object(const json::object& object, std::string_view key);
 const json::object* find_object(const json::value& value, std::string_view key);
+const json::object* find_object(json::value&& value, std::string_view key) = delete;
+const json::array* find_array(const json::object& object, std::string_view key);
 const json::array* find_array(const json::value& value, std::string_view key);
-// The string member, or `fallback`. The view lives as long as `value`.
+const json::array* find_array(json::value&& value, std::string_view key) = delete;
+// The string member, or `fallback`.
+std::string_view string_or(const json::object& object, std::string_view key,
+                           std::string_view fallback = {});
 std::string_view string_or(const json::value& value, std::string_view key,
                            std::string_view fallback = {});
+std::string_view string_or(json::value&& value, std::string_view key,
+                           std::string_view fallback = {}) = delete;
 std::int64_t int_or(const json::value& value, std::string_view key, std::int64_t fallback);
 bool bool_or(const json::value& value, std::string_view key, bool fallback);
 

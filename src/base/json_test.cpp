@@ -96,7 +96,9 @@ TEST(Json, LookUpsDoNotThrow) {
   EXPECT_TRUE(bool_or(value, "b", false));
   EXPECT_NE(find_object(value, "o"), nullptr);
   EXPECT_NE(find_array(value, "a"), nullptr);
-  EXPECT_EQ(find(json::value(1), "a"), nullptr);
+  const json::value number = 1;
+  EXPECT_EQ(find(number, "a"), nullptr);
+  EXPECT_EQ(string_or(value.get_object(), "s"), "x");
 }
 
 }  // namespace
