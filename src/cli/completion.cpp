@@ -293,7 +293,10 @@ std::string zsh_completion(const Command& root) {
     }
     out += "      esac ;;\n  esac\n}\n";
   }
-  out += fmt::format("compdef {} gavel\n", function_name(""));
+  // As a file of $fpath this is the body of _gavel itself; sourced, it must register.
+  out +=
+      fmt::format("if [[ $funcstack[1] == _gavel ]]; then {0} \"$@\"; else compdef {0} gavel; fi\n",
+                  function_name(""));
   return out;
 }
 
@@ -312,7 +315,7 @@ std::string fish_completion(const Command& root) {
       "  end\n"
       "  string join ' ' $path\n"
       "end\n"
-      "function __gavel_at; test (__gavel_path) = \"$argv\"; end\n"
+      "function __gavel_at; set -l path (__gavel_path); test \"$path\" = \"$argv\"; end\n"
       "set -g __gavel_paths";
   for (const auto& place : places_of(root)) {
     if (!place.path.empty()) out += fmt::format(" '{}'", place.path);
