@@ -187,8 +187,7 @@ TEST(Crash, KilledProcessLosesNothingThatItAcknowledged) {
   }
 }
 
-// A recycled log file has old records behind its end; they must not come back to life.
-TEST(Crash, KilledProcessLosesNothingWhileLogFilesAreRecycled) {
+TEST(Crash, KilledProcessLosesNothingWhileLogFilesComeAndGo) {
   const TempDirectory directory;
   const std::string store = directory.sub("store");
   Acknowledged acknowledged;

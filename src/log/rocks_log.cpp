@@ -569,12 +569,16 @@ Result<std::optional<Snapshot>> RocksLog::load_snapshot(const LogId& log) {
                             std::vector<rocksdb::Slice>(keys.begin(), keys.end()), &values);
   if (found[0].IsNotFound()) return std::nullopt;
   for (const auto& each : found) {
-    if (!each.ok()) {
+    if (!each.ok() && !each.IsNotFound()) {
       return std::unexpected(store_->error(each, "read the snapshot of " + log.value));
     }
   }
-  ASSIGN_OR_RETURN(const auto position, parse_be64(values[0]));
-  return Snapshot{Position{position}, std::move(values[1])};
+  const auto position = parse_be64(values[0]);
+  if (!position || !found[1].ok()) {
+    return fail(ErrorCode::corrupted,
+                fmt::format("the snapshot of {} is damaged; gavel verify lists more", log.value));
+  }
+  return Snapshot{Position{*position}, std::move(values[1])};
 }
 
 Status RocksLog::trim(const LogId& log, Position up_to) {

@@ -24,7 +24,6 @@ namespace fs = std::filesystem;
 constexpr std::array kFamilies = {"default", "meta", "entries", "blobs", "snapshots"};
 constexpr std::size_t kBlockCacheBytes = 32u << 20;
 constexpr std::size_t kBlobFileFrom = 4096;
-constexpr std::size_t kRecycledLogs = 4;
 constexpr std::size_t kWalBytesMax = 512u << 20;
 // How many of the last commits are looked up record by record when a store is opened.
 constexpr std::size_t kCheckedCommits = 1000;
@@ -77,10 +76,8 @@ rocksdb::DBOptions database_options(bool fresh) {
   // Also those that a first start did not get to.
   options.create_missing_column_families = true;
   options.atomic_flush = true;
-  // The log ends at the first record that is not whole. Two of the other modes exclude recycling,
-  // and the third reads on behind a hole.
-  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
-  options.recycle_log_file_num = kRecycledLogs;
+  // Stops at the first record that is not whole.
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   options.max_total_wal_size = kWalBytesMax;
   options.bytes_per_sync = 1u << 20;
   options.max_open_files = 512;
@@ -285,10 +282,6 @@ Status RocksStore::check_recent(const std::deque<std::string>& commits) {
     }
   }
   return {};
-}
-
-bool RocksStore::recycles() const {
-  return db_->GetDBOptions().recycle_log_file_num > 0;
 }
 
 Status RocksStore::flush() {

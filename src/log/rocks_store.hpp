@@ -1,8 +1,8 @@
 #pragma once
 // A directory with a RocksDB database in it, opened and checked: the lock, the format version, the
-// column families, and that no commit is missing. RocksDB's write-ahead log is recycled, and a
-// recycled log cannot tell a damaged record from its end; so every commit carries a number, and
-// opening looks for gaps in the numbers and for a last number behind the watermark.
+// column families, and that no commit is missing. RocksDB takes a damaged record of its write-ahead
+// log for the log's end; so every commit carries a number, and opening looks for gaps in the
+// numbers and for a last number behind the watermark.
 
 #include <cstdint>
 #include <deque>
@@ -58,8 +58,6 @@ public:
   const std::vector<std::string>& damage() const { return damage_; }
   // Every commit up to here is acknowledged. Access write only.
   void acknowledge(std::uint64_t commit) { watermark_->set(commit); }
-  // Whether write-ahead log files are reused rather than created.
-  bool recycles() const;
   // Writes what is in memory to tables.
   Status flush();
 
