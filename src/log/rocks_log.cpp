@@ -372,7 +372,7 @@ Status RocksLog::write(CommitGroup& group) {
   synced.sync = true;
   const auto written = store_->db().Write(synced, &group.batch);
   if (!written.ok()) return std::unexpected(store_->error(written, "write to the store"));
-  store_->acknowledge(group.number);
+  store_->acknowledge(group.number, group.batch.GetDataSize());
   if (group.number % kMarkEvery == 0) {
     const auto sequence = store_->db().GetLatestSequenceNumber();
     const std::lock_guard lock(mutex_);

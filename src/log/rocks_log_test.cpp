@@ -271,6 +271,31 @@ TEST(HeadCacheTest, DropsTheLongestUnusedThatIsNotPinned) {
   EXPECT_EQ(cache.find(LogId{"used"}), nullptr);
 }
 
+TEST_F(RocksLogTest, NextWriteAheadLogIsAFileThatWasFilledWithZeros) {
+  memtable_bytes_ = 4u << 20;
+  const std::string spare = store_ + "/gavel.spare";
+  ino_t prepared = 0;
+  const auto number_of = [](const fs::path& path) {
+    struct stat status{};
+    return ::stat(path.c_str(), &status) == 0 ? status.st_ino : 0;
+  };
+  const auto is_log = [&](ino_t number) {
+    for (const auto& file : fs::directory_iterator(store_ + "/db")) {
+      if (file.path().extension() == ".log" && number_of(file.path()) == number) return true;
+    }
+    return false;
+  };
+  const auto log = open();
+  std::ifstream held;  // so that the file's number is not given to another one
+  bool used = false;
+  for (std::uint64_t i = 0; i < 4000 && !used; ++i) {
+    ASSERT_TRUE(put(*log, part("s", i, {std::string(8192, 'x')})).has_value());
+    if (prepared == 0 && (prepared = number_of(spare)) != 0) held.open(spare);
+    used = prepared != 0 && is_log(prepared);
+  }
+  EXPECT_TRUE(used);
+}
+
 TEST_F(RocksLogTest, CommitNumbersArePrunedOnceTheirEntriesAreInTables) {
   memtable_bytes_ = 256u << 10;
   {

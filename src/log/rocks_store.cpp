@@ -4,6 +4,7 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/table.h>
@@ -15,6 +16,7 @@
 #include <filesystem>
 
 #include "log/records.hpp"
+#include "log/spare_wal.hpp"
 
 namespace gavel {
 namespace {
@@ -178,6 +180,13 @@ Status RocksStore::open_database(StoreAccess access, StoreOptions options) {
   if (!fresh) TRY(check_families(path));
   rocksdb::DB* db = nullptr;
   auto database = database_options(fresh);
+  if (access == StoreAccess::write) {
+    // A log has the bytes of its memtable and those around them.
+    spare_ =
+        std::make_shared<SpareWal>(directory_ + "/gavel.spare", options.memtable_bytes * 5 / 4);
+    env_ = rocksdb::NewCompositeEnv(spare_);
+    database.env = env_.get();
+  }
   database.listeners.push_back(std::make_shared<Listener>(directory_, std::move(options.hooks)));
   const auto families = family_options(options.memtable_bytes);
   const auto opened = access == StoreAccess::write
@@ -282,6 +291,11 @@ Status RocksStore::check_recent(const std::deque<std::string>& commits) {
     }
   }
   return {};
+}
+
+void RocksStore::acknowledge(std::uint64_t commit, std::size_t bytes) {
+  watermark_->set(commit);
+  spare_->written(bytes);
 }
 
 Status RocksStore::flush() {

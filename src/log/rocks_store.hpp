@@ -16,10 +16,13 @@
 namespace rocksdb {
 class ColumnFamilyHandle;
 class DB;
+class Env;
 class Status;
 }  // namespace rocksdb
 
 namespace gavel {
+
+class SpareWal;
 
 enum class StoreAccess { write, read };
 
@@ -56,8 +59,8 @@ public:
   std::uint64_t last_commit() const { return last_commit_; }
   std::uint64_t pruned() const { return pruned_; }
   const std::vector<std::string>& damage() const { return damage_; }
-  // Every commit up to here is acknowledged. Access write only.
-  void acknowledge(std::uint64_t commit) { watermark_->set(commit); }
+  // This commit, with about so many bytes, is durable, and will be acknowledged. Access write only.
+  void acknowledge(std::uint64_t commit, std::size_t bytes);
   // Writes what is in memory to tables.
   Status flush();
 
@@ -74,6 +77,8 @@ private:
 
   std::string directory_;
   std::unique_ptr<StoreLock> lock_;
+  std::shared_ptr<SpareWal> spare_;
+  std::unique_ptr<rocksdb::Env> env_;
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> families_;  // of kFamilies, in its order
   std::unique_ptr<Watermark> watermark_;
