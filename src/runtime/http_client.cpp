@@ -14,6 +14,7 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/url/parse.hpp>
+#include <charconv>
 #include <deque>
 
 #include "base/assert.hpp"
@@ -73,6 +74,7 @@ public:
   }
   // The connection ended. True where that ends the reply too.
   bool feed_end() {
+    if (!got_some()) return false;
     error_code error;
     put_eof(error);
     return !error && is_done();
@@ -161,6 +163,12 @@ std::string head_of(const OutboundUrl& url, const OutboundRequest& request) {
   return head += "\r\n";
 }
 
+bool is_port(std::string_view text) {
+  std::uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  return error == std::errc{} && end == text.data() + text.size() && port != 0;
+}
+
 bool is_header_text(std::string_view text) {
   return text.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos;
 }
@@ -236,6 +244,9 @@ asio::awaitable<Status> OutboundReply::Reading::read_more() {
     std::tie(error, size) = co_await over->socket.async_read_some(asio::buffer(buffer), kTuple);
   }
   if (over->timed_out) co_return std::unexpected(pool->late("did not answer"));
+  if (error == asio::error::operation_aborted) {
+    co_return fail(ErrorCode::cancelled, "the caller no longer waits");
+  }
   if (error) {
     // A TLS peer that just hangs up is no clean end: only a length or a last chunk is.
     if (error == asio::error::eof && parser.feed_end()) {
@@ -498,7 +509,7 @@ Result<OutboundUrl> parse_outbound_url(std::string_view url) {
   made.host = std::string(parsed->host_address());
   if (made.host.empty()) return bad("it names no host");
   made.port = parsed->has_port() ? std::string(parsed->port()) : (made.tls ? "443" : "80");
-  if (parsed->has_port() && parsed->port_number() == 0) return bad("its port is not one");
+  if (!is_port(made.port)) return bad("its port is not one");
   made.authority = std::string(parsed->encoded_host_and_port());
   made.target = std::string(parsed->encoded_path());
   if (made.target.empty()) made.target = "/";

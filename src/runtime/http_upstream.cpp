@@ -163,8 +163,10 @@ asio::awaitable<UpstreamReply> HttpUpstream::Core::request(std::shared_ptr<Core>
     McpPosted posted =
         co_await post_mcp(*self->http, *self->options.clock, self->spec.name, std::move(post));
     const UpstreamReply& reply = posted.reply;
-    const bool late = reply.delivery == Delivery::lost && reply.error.code == ErrorCode::timeout;
-    if (!late) notice.tell = nullptr;
+    const bool given_up =
+        reply.delivery == Delivery::lost &&
+        (reply.error.code == ErrorCode::timeout || reply.error.code == ErrorCode::cancelled);
+    if (!given_up) notice.tell = nullptr;
     self->finish(posted);
     if (has_session && session_is_gone(posted)) {
       if (self->sessions == session && self->health == UpstreamHealth::ready) {
@@ -306,6 +308,7 @@ asio::awaitable<HttpUpstream::Core::Ready> HttpUpstream::Core::wait_ready(
     if (!self->starting) {
       self->starting = true;
       self->tasks.spawn("opening of " + self->spec.name, start(self));
+      continue;  // it may have failed at once
     }
     if (co_await self->changed.wait_until(deadline) == Woken::deadline) break;
   }

@@ -79,9 +79,12 @@ asio::awaitable<UpstreamReply> StdioSession::call(Call call) {
                                     params_with_meta(call.params, call.meta));
   Pending pending(*this, id, call);
   send(std::move(message), id);
-  co_await pending.wake.async_wait(asio::as_tuple(asio::use_awaitable));
+  const auto [aborted] = co_await pending.wake.async_wait(asio::as_tuple(asio::use_awaitable));
   if (pending.reply) co_return std::move(*pending.reply);
-  // The deadline, or a cancellation: then nobody sees this answer.
+  if (aborted) {
+    co_return no_answer(pending.begun ? Delivery::lost : Delivery::not_sent, ErrorCode::cancelled,
+                        "the caller no longer waits");
+  }
   if (!pending.begun) {
     co_return no_answer(Delivery::not_sent, ErrorCode::timeout,
                         fmt::format("server \"{}\" did not read the request before its deadline; "

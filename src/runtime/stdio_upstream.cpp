@@ -147,6 +147,7 @@ asio::awaitable<StdioUpstream::Core::SessionOr> StdioUpstream::Core::wait_ready(
     if (!self->supervised) {
       self->supervised = true;
       self->tasks.spawn("supervision of " + self->spec.name, supervise(self));
+      continue;  // it may have failed at once
     }
     if (now >= deadline) break;
     if (co_await self->changed.wait_until(deadline) == Woken::deadline) break;
