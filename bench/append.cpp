@@ -11,7 +11,8 @@
 // restart_1m, restart_1m_clean    opening a store of 1,000,000 entries in 10,000 logs after kill
 //                                 -9, and after a clean end
 //
-// Rounds of engine and floor alternate; figures are medians.
+// A latency is the time from the append to its callback. Rounds of engine and floor alternate;
+// figures are medians.
 
 #include <fcntl.h>
 #include <rocksdb/db.h>
@@ -67,19 +68,25 @@ double median_of(const std::vector<Measured>& rounds, double Measured::* field) 
   return quantile(values, 0.5);
 }
 
-// Which clients may go on; filled by one thread, emptied by another.
+struct Done {
+  std::size_t client;
+  SteadyClock::time_point at;
+};
+
+// Which clients may go on, and since when; filled by one thread, emptied by another.
 class Ready {
 public:
   void push(std::size_t client) {
+    const auto now = SteadyClock::now();
     {
       const std::lock_guard lock(mutex_);
-      clients_.push_back(client);
+      clients_.push_back({client, now});
     }
     signal_.fetch_add(1, std::memory_order_release);
     signal_.notify_one();
   }
   // All clients that are ready, at least one.
-  void take(std::vector<std::size_t>& out) {
+  void take(std::vector<Done>& out) {
     out.clear();
     for (;;) {
       const auto seen = signal_.load(std::memory_order_acquire);
@@ -94,7 +101,7 @@ public:
 
 private:
   std::mutex mutex_;
-  std::vector<std::size_t> clients_;
+  std::vector<Done> clients_;
   std::atomic<std::uint32_t> signal_{0};
 };
 
@@ -111,13 +118,13 @@ Measured closed_loop(std::size_t clients, Ready& ready, const Submit& submit) {
     started[client] = SteadyClock::now();
     submit(client);
   }
-  std::vector<std::size_t> done;
+  std::vector<Done> done;
   std::size_t active = clients;
   while (active > 0) {
     ready.take(done);
     const auto now = SteadyClock::now();
-    for (const auto client : done) {
-      micros.push_back(std::chrono::duration<double, std::micro>(now - started[client]).count());
+    for (const auto& [client, at] : done) {
+      micros.push_back(std::chrono::duration<double, std::micro>(at - started[client]).count());
       if (now >= until) {
         --active;
         continue;
@@ -216,15 +223,15 @@ public:
     std::atomic<bool> stop{false};
     std::thread writer([&] {
       const auto value = payload();
-      std::vector<std::size_t> batch;
+      std::vector<Done> batch;
       rocksdb::WriteBatch writes;
       for (;;) {
         asked.take(batch);
         writes.Clear();
         if (stop) return;
-        for (const auto client : batch) writes.Put(key(client), value);
+        for (const auto& asked_by : batch) writes.Put(key(asked_by.client), value);
         if (!db_->Write(synced_, &writes).ok()) broken("write failed");
-        for (const auto client : batch) ready.push(client);
+        for (const auto& asked_by : batch) ready.push(asked_by.client);
       }
     });
     const auto out = closed_loop(clients, ready, [&](std::size_t client) { asked.push(client); });

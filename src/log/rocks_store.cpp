@@ -166,6 +166,7 @@ Result<std::unique_ptr<RocksStore>> RocksStore::open(const std::string& director
 }
 
 RocksStore::~RocksStore() {
+  if (spare_) spare_->stop();
   if (!db_) return;
   for (auto* family : families_) (void)db_->DestroyColumnFamilyHandle(family);
   (void)db_->Close();
@@ -194,6 +195,7 @@ Status RocksStore::open_database(StoreAccess access, StoreOptions options) {
                           : rocksdb::DB::OpenForReadOnly(database, path, families, &families_, &db);
   if (!opened.ok()) return std::unexpected(error(opened, "open the store"));
   db_.reset(db);
+  if (spare_) spare_->on_better_log([this] { begin_log(); });
   return check_format(access, fresh);
 }
 
@@ -296,6 +298,14 @@ Status RocksStore::check_recent(const std::deque<std::string>& commits) {
 void RocksStore::acknowledge(std::uint64_t commit, std::size_t bytes) {
   watermark_->set(commit);
   spare_->written(bytes);
+}
+
+// A log begins with a memtable. A failure is told by the listener.
+void RocksStore::begin_log() {
+  rocksdb::FlushOptions options;
+  options.wait = false;
+  options.allow_write_stall = true;
+  (void)db_->Flush(options, families_);
 }
 
 Status RocksStore::flush() {

@@ -72,6 +72,7 @@ private:
   Status open_database(StoreAccess access, StoreOptions options);
   Status check_families(const std::string& path) const;
   Status check_format(StoreAccess access, bool fresh);
+  void begin_log();
   Status check_commits();
   Status check_recent(const std::deque<std::string>& commits);
 

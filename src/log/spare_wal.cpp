@@ -13,7 +13,7 @@ namespace {
 
 // A spare is made after this share of it was written to the current log, in steps with pauses, so
 // that appends hardly notice.
-constexpr std::size_t kWantedAfterShare = 16;
+constexpr std::size_t kWantedAfterShare = 64;
 constexpr std::size_t kStepBytes = 1u << 20;
 constexpr auto kPause = std::chrono::milliseconds(10);
 
@@ -28,12 +28,16 @@ SpareWal::SpareWal(std::string path, std::size_t bytes)
 }
 
 SpareWal::~SpareWal() {
+  stop();
+}
+
+void SpareWal::stop() {
   {
     const std::lock_guard lock(mutex_);
     closing_ = true;
   }
   changed_.notify_one();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 rocksdb::IOStatus SpareWal::NewWritableFile(const std::string& name,
@@ -45,6 +49,7 @@ rocksdb::IOStatus SpareWal::NewWritableFile(const std::string& name,
     {
       const std::lock_guard lock(mutex_);
       ready = std::exchange(ready_, false);
+      in_use_ = ready;
       wanted_ = false;
       written_ = 0;
     }
@@ -73,11 +78,16 @@ void SpareWal::run() {
       if (closing_) return;
     }
     const bool filled = fill();
-    const std::lock_guard lock(mutex_);
-    ready_ = filled;
-    // Not at once again: the disk may be full.
-    if (!filled) written_ = 0;
-    wanted_ = false;
+    bool better = false;
+    {
+      const std::lock_guard lock(mutex_);
+      ready_ = filled;
+      // Not at once again: the disk may be full.
+      if (!filled) written_ = 0;
+      wanted_ = false;
+      better = filled && !in_use_ && !closing_;
+    }
+    if (better && begin_) begin_();
   }
 }
 

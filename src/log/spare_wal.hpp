@@ -11,6 +11,7 @@
 #include <rocksdb/file_system.h>
 
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -34,6 +35,11 @@ public:
   // So many bytes went to the log. The next spare is made once enough did, so that a store that is
   // hardly written costs nothing.
   void written(std::size_t bytes);
+  // Called on the spare's thread when there is one and the current log was none: a new log may
+  // begin. To be set before written() is called.
+  void on_better_log(std::function<void()> begin) { begin_ = std::move(begin); }
+  // Makes no more spares, and calls back no more. Before the database is closed.
+  void stop();
 
 private:
   void run();
@@ -45,7 +51,9 @@ private:
   const std::size_t bytes_;
   std::mutex mutex_;
   std::condition_variable changed_;
+  std::function<void()> begin_;
   bool ready_ = false;
+  bool in_use_ = false;  // the current log was a spare
   bool wanted_ = false;
   bool closing_ = false;
   std::size_t written_ = 0;
