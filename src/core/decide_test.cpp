@@ -333,5 +333,363 @@ TEST(Open, TwiceIsRefused) {
   EXPECT_EQ(decide(fresh, Elect{Principal{"a"}, "", world.now}).error().code, ErrorCode::not_found);
 }
 
+TEST(Open, ProposalNeedsADriver) {
+  State state;
+  state.session = LogId{"s"};
+  fold(state, [&] {
+    Entry entry = decide(state, Open{LogId{"s"}, Principal{"agent"}, "", {}}).value().entries[0];
+    entry.position = Position{1};
+    return entry;
+  }());
+  TestWorld world;
+  Propose early = world.call("t__write", "{}");
+  early.epoch = Epoch{0};
+  const auto refused = decide(state, {}, early);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, "nobody drives session s yet; wake it first: gavel wake s");
+}
+
+TEST(Key, ClientKeyOfNoNamedSourceIsTheClients) {
+  TestWorld world;
+  Propose command = world.call("t__write", "{}");
+  command.key = "k";
+  world.propose(command);
+  command.key = "c";
+  command.key_source = KeySource::call_id;
+  world.propose(command);
+  EXPECT_EQ(world.state.open.at(world.state.keys.at("k").intent).proposal.key_source,
+            KeySource::client);
+  EXPECT_EQ(world.state.open.at(world.state.keys.at("c").intent).proposal.key_source,
+            KeySource::call_id);
+  EXPECT_TRUE(world.state.occurrences.empty());
+}
+
+TEST(Key, ClientKeyThatLooksDerivedDoesNotShadowTheCall) {
+  TestWorld world;
+  const Propose call = world.call("t__write", R"({"a":1})");
+  Propose squatter = world.call("t__other", R"({"b":1})");
+  squatter.key = fmt::format("auto:t__write:{}:1", call.digest.hex().substr(0, 16));
+  const IntentId squatted = world.propose(squatter).intent;
+  const auto proposed = world.propose(call);
+  EXPECT_EQ(proposed.disposition, Disposition::dispatch);
+  EXPECT_NE(proposed.intent, squatted);
+  EXPECT_EQ(world.state.open.at(proposed.intent).proposal.occurrence, 2u);
+  EXPECT_EQ(world.propose(call).disposition, Disposition::attach);
+}
+
+TEST(Key, OpenIntentOfAnEarlierEpochIsAttachedToAndCounted) {
+  TestWorld world;
+  Propose command = world.call("t__write", "{}", Verdict::ask);
+  const IntentId held = world.propose(command).intent;
+  world.apply(decide(world.state, Elect{Principal{"agent"}, "rerun", world.now}).value());
+  command.epoch = world.state.epoch;
+  const auto attached = world.propose(command);
+  EXPECT_EQ(attached.disposition, Disposition::attach);
+  EXPECT_EQ(attached.intent, held);
+  ASSERT_EQ(attached.plan.entries.size(), 1u);
+  EXPECT_EQ(std::get<Replayed>(attached.plan.entries[0].body).occurrence, 1u);
+  EXPECT_TRUE(world.propose(command).plan.entries.empty()) << "counted once";
+}
+
+TEST(Key, FailedRunsAreLookedPastUpToALimit) {
+  TestWorld world;
+  const Propose command = world.call("t__write", "{}");
+  KeyRecord failed;
+  failed.tool = command.tool;
+  failed.digest = command.digest;
+  failed.closed = failed.delivered = true;
+  const auto key = [&](std::uint64_t n) {
+    return fmt::format("auto:t__write:{}:{}", command.digest.hex().substr(0, 16), n);
+  };
+  for (std::uint64_t n = 1; n <= kFailedRunsMax; ++n) world.state.keys[key(n)] = failed;
+  const auto last = decide(world.state, world.view(), command);
+  ASSERT_TRUE(last);
+  EXPECT_EQ(std::get<IntentProposed>(last->plan.entries[0].body).occurrence, kFailedRunsMax + 1);
+  Entry entry = last->plan.entries[0];
+  entry.position = world.state.tail.next();
+  State folded = world.state;
+  EXPECT_EQ(fold(folded, entry), Folded::applied);
+  world.state.keys[key(kFailedRunsMax + 1)] = failed;
+  const auto refused = decide(world.state, world.view(), command);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::too_large);
+}
+
+TEST(Hold, VoteIsRefusedWhereItCannotCount) {
+  TestWorld world;
+  const IntentId held = world.propose(world.call("t__write", "{}", Verdict::ask)).intent;
+  EXPECT_EQ(world.vote(held, Verdict::allow, "policy").error().code, ErrorCode::permission_denied);
+  EXPECT_EQ(world.vote(held, Verdict::ask).error().code, ErrorCode::invalid_argument);
+  world.now = world.now + Duration{3'600'000};
+  EXPECT_EQ(world.vote(held, Verdict::allow).error().code, ErrorCode::conflict) << "expired";
+  EXPECT_EQ(world.vote(held, Verdict::deny).error().code, ErrorCode::conflict) << "expired";
+}
+
+TEST(Hold, RequesterMayTakeBackWhatTheyAskedFor) {
+  TestWorld world;
+  const IntentId held = world.propose(world.call("t__write", "{}", Verdict::two_step)).intent;
+  world.apply(world.vote(held, Verdict::deny, "agent").value());
+  EXPECT_FALSE(world.state.open.contains(held));
+}
+
+TEST(Hold, AdminApprovesToo) {
+  TestWorld world;
+  const IntentId held = world.propose(world.call("t__write", "{}", Verdict::ask)).intent;
+  CastVote vote;
+  vote.intent = held;
+  vote.voter = Principal{"root"};
+  vote.role = Role::admin;
+  vote.verdict = Verdict::allow;
+  vote.digest = world.state.open.at(held).proposal.digest;
+  vote.now = world.now;
+  world.apply(decide(world.state, world.view(), vote).value());
+  EXPECT_EQ(world.state.open.at(held).phase, Phase::in_flight);
+}
+
+TEST(Hold, ApprovalWaitsForEarlierWritesToSettle) {
+  TestWorld world;
+  const IntentId asked = world.propose(world.call("t__ask", "{}", Verdict::ask)).intent;
+  Propose command = world.call("t__write", "{}");
+  command.assessment.has_probe = true;
+  const IntentId write = world.propose(command).intent;
+  world.outcome(write, OutcomeKind::ok);
+  world.apply(world.vote(asked, Verdict::allow).value());
+  EXPECT_EQ(world.state.open.at(asked).phase, Phase::held);
+  EXPECT_EQ(world.vote(asked, Verdict::allow).error().code, ErrorCode::conflict) << "said already";
+  world.probe(write, ProbeVerdict::happened);
+  ASSERT_EQ(due_intents(world.state, world.now), std::vector{asked});
+  world.apply(decide_due(world.state, world.view(), asked, world.now).value());
+  EXPECT_EQ(world.state.open.at(asked).phase, Phase::in_flight);
+}
+
+TEST(Hold, BudgetIsTakenWhenItCommits) {
+  TestWorld world;
+  const BudgetClaim claim{"b", LogId{}, 1, Duration{0}};
+  std::vector<IntentId> held;
+  for (const char* arguments : {"1", "2"}) {
+    Propose command = world.call("t__ask", arguments, Verdict::ask);
+    command.assessment.budgets = {claim};
+    held.push_back(world.propose(command).intent);
+  }
+  EXPECT_FALSE(world.state.budgets.contains("b"));
+  const auto approve = [&](IntentId intent) {
+    CastVote vote;
+    vote.intent = intent;
+    vote.voter = Principal{"operator"};
+    vote.verdict = Verdict::allow;
+    vote.digest = world.state.open.at(intent).proposal.digest;
+    vote.now = world.now;
+    return decide(world.state, world.view({claim}), vote);
+  };
+  world.apply(approve(held[0]).value());
+  EXPECT_EQ(approve(held[1]).error().code, ErrorCode::budget_exhausted);
+  EXPECT_EQ(world.state.budgets.at("b").calls_reserved(), 1u);
+}
+
+TEST(Hold, TimesStayWithinWhatCanBeAdded) {
+  TestWorld world;
+  Propose command = world.call("t__drop", "{}", Verdict::two_step);
+  command.assessment.delay = Duration::max();
+  command.assessment.hold_for = Duration::max();
+  command.assessment.timeout = Duration::max();
+  const IntentId held = world.propose(command).intent;
+  const OpenIntent& open = world.state.open.at(held);
+  EXPECT_GT(open.hold->not_before, world.now);
+  EXPECT_GT(open.hold->expires_at, open.hold->not_before);
+  EXPECT_LT(open.hold->expires_at.ms, kTimeMaxMs);
+  command = world.call("t__write", "{}");
+  command.assessment.timeout = Duration::min();
+  EXPECT_EQ(world.state.open.at(world.propose(command).intent).deadline, world.now);
+}
+
+TEST(TwoStep, HoldOutlastsItsDelay) {
+  TestWorld world;
+  Propose command = world.call("t__drop", "{}", Verdict::two_step);
+  command.assessment.delay = Duration{10'000};
+  command.assessment.hold_for = Duration{5'000};
+  const Held hold = *world.state.open.at(world.propose(command).intent).hold;
+  EXPECT_EQ(hold.not_before, world.now + Duration{10'000});
+  EXPECT_EQ(hold.expires_at, world.now + Duration{20'000});
+}
+
+TEST(TwoStep, SameVoteTwiceIsRefusedUntilItWouldCommit) {
+  TestWorld world;
+  const IntentId held = world.propose(world.call("t__drop", "{}", Verdict::two_step)).intent;
+  world.apply(world.vote(held, Verdict::allow).value());
+  EXPECT_EQ(world.vote(held, Verdict::allow).error().code, ErrorCode::conflict);
+  world.apply(world.vote(held, Verdict::allow, "second").value());
+  world.now = world.now + Duration{5'000};
+  world.apply(world.vote(held, Verdict::allow).value());
+  EXPECT_EQ(world.state.open.at(held).phase, Phase::in_flight);
+}
+
+TEST(TwoStep, DenialAfterAConfirmationAborts) {
+  TestWorld world;
+  const IntentId held = world.propose(world.call("t__drop", "{}", Verdict::two_step)).intent;
+  world.apply(world.vote(held, Verdict::allow).value());
+  world.apply(world.vote(held, Verdict::deny, "second").value());
+  EXPECT_FALSE(world.state.open.contains(held));
+  EXPECT_EQ(std::get<Decision>(world.log.back().body).reason, "second denied it");
+}
+
+TEST(Due, NothingHappensBeforeItsTime) {
+  TestWorld world;
+  const IntentId held = world.propose(world.call("t__ask", "{}", Verdict::ask)).intent;
+  EXPECT_TRUE(decide_due(world.state, world.view(), held, world.now).value().entries.empty());
+  EXPECT_TRUE(
+      decide_due(world.state, world.view(), IntentId{99}, world.now).value().entries.empty());
+}
+
+TEST(Due, HoldForSettlingEndsAtItsExpiry) {
+  TestWorld world;
+  Propose command = world.call("t__write", R"({"n":1})");
+  command.assessment.has_probe = true;
+  world.outcome(world.propose(command).intent, OutcomeKind::ok);
+  const IntentId held = world.propose(world.call("t__write", R"({"n":2})")).intent;
+  world.now = world.now + Duration{3'600'000};
+  world.apply(decide_due(world.state, world.view(), held, world.now).value());
+  EXPECT_EQ(std::get<Decision>(world.log.back().body).reason,
+            "nobody released it in time (held as settling)");
+}
+
+TEST(Budget, TwoLimitsOnOneBudgetTakeFromItOnce) {
+  TestWorld world;
+  Propose command = world.call("t__write", "{}");
+  command.assessment.budgets = {BudgetClaim{"b", LogId{}, 5, Duration{0}},
+                                BudgetClaim{"b", LogId{}, 0, Duration{100'000}}};
+  const IntentId write = world.propose(command).intent;
+  EXPECT_EQ(world.state.budgets.at("b").calls_reserved(), 1u);
+  world.outcome(write, OutcomeKind::ok);
+  EXPECT_EQ(world.state.budgets.at("b").calls_used, 1u);
+}
+
+TEST(Budget, OneThatCannotBeCheckedAbortsTheCall) {
+  TestWorld world;
+  const auto code_of = [&](const BudgetClaim& claim, const ControlView& view) {
+    Propose command = world.call("t__write", claim.budget + "1");
+    command.arguments = Payload::of("{}");
+    command.assessment.budgets = {claim};
+    const auto proposed = decide(world.state, view, command);
+    EXPECT_EQ(proposed->disposition, Disposition::aborted);
+    return std::get<Decision>(proposed->plan.entries.back().body).code;
+  };
+  EXPECT_EQ(code_of(BudgetClaim{"", LogId{}, 1, Duration{0}}, world.view()), "internal");
+  EXPECT_EQ(code_of(BudgetClaim{"1", LogId{"control/budget/x"}, 1, Duration{0}}, ControlView{}),
+            "internal")
+      << "its state is missing";
+}
+
+TEST(Outcome, IsRefusedWhereNothingRuns) {
+  TestWorld world;
+  const IntentId held = world.propose(world.call("t__ask", "{}", Verdict::ask)).intent;
+  RecordOutcome outcome;
+  outcome.intent = held;
+  EXPECT_EQ(decide(world.state, outcome).error().code, ErrorCode::conflict);
+  EXPECT_EQ(decide_lost(world.state, held, world.now).error().code, ErrorCode::conflict);
+  outcome.intent = IntentId{99};
+  EXPECT_EQ(decide(world.state, outcome).error().code, ErrorCode::not_found);
+  EXPECT_EQ(decide_lost(world.state, IntentId{99}, world.now).error().code, ErrorCode::not_found);
+  EXPECT_EQ(decide_retry(world.state, world.view(), IntentId{99}, world.now).error().code,
+            ErrorCode::not_found);
+}
+
+TEST(Outcome, OfACallIsNotAPersonsToSay) {
+  TestWorld world;
+  RecordOutcome outcome;
+  outcome.intent = world.propose(world.call("t__write", "{}")).intent;
+  outcome.source = OutcomeSource::person;
+  EXPECT_EQ(decide(world.state, outcome).error().code, ErrorCode::invalid_argument);
+  Resolve resolve;
+  resolve.intent = outcome.intent;
+  resolve.resolver = Principal{"operator"};
+  EXPECT_EQ(decide(world.state, resolve).error().code, ErrorCode::conflict) << "it still runs";
+}
+
+TEST(Outcome, LateAnswerResolvesWhatWasGivenUp) {
+  TestWorld world;
+  const IntentId write = world.propose(world.call("t__write", "{}")).intent;
+  world.outcome(write, OutcomeKind::unknown);
+  RecordOutcome again;
+  again.intent = write;
+  again.now = world.now;
+  EXPECT_TRUE(decide(world.state, again).value().entries.empty()) << "unknown it is already";
+  world.now = world.now + Duration{90'000};
+  world.outcome(write, OutcomeKind::ok, R"({"late":true})");
+  EXPECT_EQ(std::get<Outcome>(world.log.back().body).took, Duration{90'000});
+  EXPECT_TRUE(world.state.open.empty());
+}
+
+TEST(Outcome, PersonsWordIsRecordedWithTheirName) {
+  TestWorld world;
+  const IntentId write = world.propose(world.call("t__write", "{}")).intent;
+  world.outcome(write, OutcomeKind::unknown);
+  Resolve resolve;
+  resolve.intent = write;
+  resolve.resolver = Principal{"operator"};
+  resolve.kind = OutcomeKind::ok;
+  resolve.reason = "seen in the ledger";
+  Plan plan = decide(world.state, resolve).value();
+  Outcome forged = std::get<Outcome>(plan.entries[0].body);
+  EXPECT_EQ(world.force(Role::approver, "somebody", forged), Folded::skipped);
+  EXPECT_EQ(world.force(Role::executor, "operator", forged), Folded::skipped);
+  world.apply(decide(world.state, resolve).value());
+  const auto& outcome = std::get<Outcome>(world.log.back().body);
+  EXPECT_EQ(outcome.resolver.value, "operator");
+  EXPECT_EQ(outcome.reason, "seen in the ledger");
+}
+
+TEST(Probe, TellsOnlyOfWhatIsUnknownOrSettling) {
+  TestWorld world;
+  RecordProbe probe;
+  probe.intent = IntentId{99};
+  EXPECT_EQ(decide(world.state, probe).error().code, ErrorCode::not_found);
+  probe.intent = world.propose(world.call("t__write", "{}")).intent;
+  EXPECT_EQ(decide(world.state, probe).error().code, ErrorCode::conflict);
+  world.outcome(probe.intent, OutcomeKind::unknown);
+  world.probe(probe.intent, ProbeVerdict::absent);
+  const KeyRecord& record = world.state.keys.begin()->second;
+  EXPECT_EQ(record.final, Final::failed);
+  EXPECT_TRUE(world.state.settling.empty());
+}
+
+TEST(Lost, AttemptIsMadeOfACommitWithoutOne) {
+  TestWorld world;
+  const IntentId held = world.propose(world.call("t__write", "{}", Verdict::ask)).intent;
+  Decision commit;
+  commit.intent = held;
+  commit.ruling = Ruling::commit;
+  ASSERT_EQ(world.force(Role::decider, "gavel", commit), Folded::applied);
+  world.apply(decide_lost(world.state, held, world.now).value());
+  EXPECT_EQ(world.state.open.at(held).attempts, 1u);
+  EXPECT_EQ(std::get<Dispatch>(world.actions.back()).intent, held);
+}
+
+TEST(Retry, ReadMayAlwaysBeTriedAgainWhileAttemptsLast) {
+  TestWorld world;
+  Propose command = world.call("t__read", "{}", Verdict::allow, Effect::read);
+  command.assessment.attempts_max = 2;
+  const IntentId read = world.propose(command).intent;
+  EXPECT_FALSE(decide_retry(world.state, world.view(), read, world.now)) << "it still runs";
+  world.outcome(read, OutcomeKind::unknown);
+  world.apply(decide_retry(world.state, world.view(), read, world.now).value());
+  EXPECT_EQ(world.state.open.at(read).attempts, 2u);
+}
+
+TEST(Refusal, NeedsASessionToStandIn) {
+  EXPECT_TRUE(refuse(State{}, {Principal{"z"}, Epoch{1}, "propose", {}, {}}).entries.empty());
+}
+
+TEST(Halt, MessageSaysWhoWhyAndWhatToDo) {
+  TestWorld world;
+  world.halt(HaltMode::freeze);
+  EXPECT_EQ(
+      check_halts(world.view(), Effect::write).error().message,
+      "operator froze everything: incident. Reads are still allowed; do nothing else until it "
+      "is resumed.");
+  world.halt(HaltMode::halt);
+  EXPECT_EQ(check_halts(world.view(), Effect::read).error().message,
+            "operator halted everything: incident. Do nothing until it is resumed.");
+}
+
 }  // namespace
 }  // namespace gavel

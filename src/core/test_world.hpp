@@ -113,6 +113,15 @@ public:
     apply(decide(state, command).value());
   }
 
+  void probe(IntentId intent, ProbeVerdict verdict) {
+    RecordProbe command;
+    command.intent = intent;
+    command.verdict = verdict;
+    if (verdict == ProbeVerdict::happened) command.evidence = Payload::of(R"({"seen":true})");
+    command.now = now;
+    apply(decide(state, command).value());
+  }
+
   Result<Plan> vote(IntentId intent, Verdict verdict, const std::string& voter = "operator") {
     CastVote command;
     command.intent = intent;
