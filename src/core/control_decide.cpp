@@ -68,9 +68,9 @@ Status check_halts(const ControlView& control, Effect effect) {
     if (scope->halt->mode == HaltMode::freeze && effect == Effect::read) continue;
     const bool freeze = scope->halt->mode == HaltMode::freeze;
     return fail(ErrorCode::halted,
-                fmt::format("{} {} {}{}{}. {}", scope->halt->by.value, freeze ? "froze" : "halted",
-                            scope_name(scope->log), scope->halt->reason.empty() ? "" : ": ",
-                            scope->halt->reason,
+                fmt::format("a {} of {} by {} is in force{}{}. {}", to_string(scope->halt->mode),
+                            scope_name(scope->log), scope->halt->by.value,
+                            scope->halt->reason.empty() ? "" : ": ", scope->halt->reason,
                             freeze ? "Reads are still allowed; do nothing else until it is resumed."
                                    : "Do nothing until it is resumed."));
   }
