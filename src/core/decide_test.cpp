@@ -682,13 +682,14 @@ TEST(Refusal, NeedsASessionToStandIn) {
 TEST(Halt, MessageSaysWhoWhyAndWhatToDo) {
   TestWorld world;
   world.halt(HaltMode::freeze);
-  EXPECT_EQ(
-      check_halts(world.view(), Effect::write).error().message,
-      "operator froze everything: incident. Reads are still allowed; do nothing else until it "
-      "is resumed.");
+  EXPECT_EQ(check_halts(world.view(), Effect::write).error().message,
+            "a freeze of everything by operator is in force: incident. Reads are still allowed; do "
+            "nothing "
+            "else until it is resumed.");
   world.halt(HaltMode::halt);
-  EXPECT_EQ(check_halts(world.view(), Effect::read).error().message,
-            "operator halted everything: incident. Do nothing until it is resumed.");
+  EXPECT_EQ(
+      check_halts(world.view(), Effect::read).error().message,
+      "a halt of everything by operator is in force: incident. Do nothing until it is resumed.");
 }
 
 }  // namespace
