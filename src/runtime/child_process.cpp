@@ -277,9 +277,7 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::spawn(asio::any_io_executor 
   state->exit_fd.assign(exit_fd.release());
   state->input.non_blocking(true);
   state->output.non_blocking(true);
-  return std::unique_ptr<ChildProcess>(
-      // allow(new): the constructor is private to spawn
-      new ChildProcess(std::move(state)));
+  return std::unique_ptr<ChildProcess>(new ChildProcess(std::move(state)));
 }
 
 ChildProcess::ChildProcess(std::shared_ptr<State> state)

@@ -472,7 +472,6 @@ Result<std::unique_ptr<OutboundHttp>> OutboundHttp::make(asio::any_io_executor e
   auto pool =
       std::make_shared<Pool>(std::move(executor), clock, std::move(url), std::move(options));
   TRY(pool->trust());
-  // allow(new): the constructor is private to make
   return std::unique_ptr<OutboundHttp>(new OutboundHttp(std::move(pool)));
 }
 
