@@ -41,6 +41,7 @@ namespace fs = std::filesystem;
 constexpr std::size_t kEntryBytes = 1024;
 constexpr std::size_t kRounds = 3;
 constexpr auto kRound = std::chrono::milliseconds(1500);
+constexpr auto kRest = std::chrono::seconds(4);
 constexpr std::uint64_t kRestartEntries = 1'000'000;
 constexpr std::uint64_t kRestartLogs = 10'000;
 
@@ -324,6 +325,9 @@ void report_clients(std::size_t clients, Log& log, PlainRocks& plain, Report& re
 
 void report_one(Log& log, PlainRocks& plain, RawFile& raw, Report& report) {
   Appender appender(log);
+  (void)appender.run(1);
+  // Flushes and compactions of the rounds before end here.
+  std::this_thread::sleep_for(kRest);
   std::vector<Measured> ours;
   std::vector<Measured> floor;
   std::vector<Measured> direct;
