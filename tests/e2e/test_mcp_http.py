@@ -3,7 +3,7 @@
 import json
 import unittest
 
-from support import LEGACY, MODERN, Client, EndToEnd
+from support import LEGACY, MODERN, Client, EndToEnd, wait_until
 
 
 class Legacy(EndToEnd):
@@ -240,7 +240,7 @@ class Sessions(EndToEnd):
         reply = first.legacy("tools/call", {"name": "box__append", "arguments": {"text": "two"}})
         self.assertIn("epoch", json.dumps(reply.message))
         self.assertEqual(self.effects(), ["one"])
-        refused = self.gavel.of_kind("work", "refused")
+        refused = wait_until(lambda: self.gavel.of_kind("work", "refused"), "it is recorded", 5)
         self.assertEqual([entry["code"] for entry in refused], ["stale_epoch"])
 
     def test_a_new_driver_is_given_what_was_done(self):
@@ -250,7 +250,8 @@ class Sessions(EndToEnd):
         reply = self.call(again, "one")
         self.assertEqual(reply.text, "appended", reply.body)
         self.assertEqual(self.effects(), ["one"])
-        self.assertEqual(len(self.gavel.of_kind("work", "replayed")), 1)
+        replays = wait_until(lambda: self.gavel.of_kind("work", "replayed"), "it is recorded", 5)
+        self.assertEqual(len(replays), 1)
 
     def test_the_same_call_twice_on_purpose_acts_twice(self):
         client = self.client(self.gavel, "work", epoch=1)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -10,7 +11,14 @@ from queue import Empty, Queue
 
 from support import HERE, LEGACY, MODERN, EndToEnd, wait_until
 
-EMPTY = "servers: {}\n"
+# Nothing is known of the servers that clients wrap here, but that they may echo.
+CONFIG = """
+rules:
+  - name: echoes
+    tools: ["*__echo"]
+    verdict: allow
+    reason: an echo harms nobody
+"""
 
 
 class Wrapper:
@@ -85,7 +93,7 @@ class Wrapper:
 class Stdio(EndToEnd):
     def setUp(self):
         super().setUp()
-        self.gavel = self.start(EMPTY)
+        self.gavel = self.start(CONFIG)
 
     def wrapper(self, *command, options=()):
         environment = {
@@ -174,14 +182,22 @@ class Stdio(EndToEnd):
         tools = box.ask(2, "tools/list")["result"]["tools"]
         self.assertTrue(tools)
 
-    def test_without_a_daemon_it_says_what_to_do(self):
+    def test_where_no_daemon_runs_one_is_started(self):
         self.gavel.stop()
+        state = self.directory / "fresh"
         program = self.run_program(
-            [self.binary, "mcp", "--state", self.directory / "nowhere", "--", sys.executable, "-c", "1"],
-            timeout=30,
+            [self.binary, "mcp", "--state", state, "--", sys.executable, HERE / "upstream.py"]
         )
-        self.assertNotEqual(program.code(), 0)
-        self.assertIn("gavel up", program.err())
+        self.assertEqual(program.code(), 0, program.tail())
+        daemon = json.loads((state / "daemon.json").read_text())
+        self.addCleanup(_end, daemon["pid"])
+        asked = self.run_program([self.binary, "sessions", "--state", state, "--json"])
+        self.assertEqual(asked.code(), 0, asked.tail())
+
+
+def _end(pid):
+    os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "the daemon ended", 20)
 
 
 if __name__ == "__main__":
