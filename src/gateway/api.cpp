@@ -54,7 +54,7 @@ PayloadReader Api::payload_reader() {
 Status Api::check_access(Access access, const Caller& caller) {
   const auto any_of = [&](std::initializer_list<Role> roles, std::string_view names) -> Status {
     for (const auto role : roles) {
-      if (has_role(caller, role)) return {};
+      if (caller.has(role)) return {};
     }
     return fail(
         ErrorCode::permission_denied,

@@ -276,8 +276,4 @@ Status check_host_and_origin(const HttpRequest& request) {
   return {};
 }
 
-bool has_role(const Caller& caller, Role role) {
-  return std::ranges::find(caller.roles, role) != caller.roles.end();
-}
-
 }  // namespace gavel

@@ -68,6 +68,4 @@ Status create_default_tokens(const std::filesystem::path& state_directory);
 // one, is of loopback.
 Status check_host_and_origin(const HttpRequest& request);
 
-bool has_role(const Caller& caller, Role role);
-
 }  // namespace gavel

@@ -64,9 +64,9 @@ TEST_F(AuthTest, DefaultTokensAreSecretDistinctAndHaveTheirRoles) {
   const auto person = auth.authenticate(bearer(token_of("operator.json")));
   ASSERT_TRUE(person);
   EXPECT_EQ(person->principal.value, "operator");
-  EXPECT_TRUE(has_role(*person, Role::admin));
-  EXPECT_TRUE(has_role(*person, Role::approver));
-  EXPECT_FALSE(has_role(*person, Role::driver));
+  EXPECT_TRUE(person->has(Role::admin));
+  EXPECT_TRUE(person->has(Role::approver));
+  EXPECT_FALSE(person->has(Role::driver));
   const auto agent = auth.authenticate(bearer(token_of("agent.json")));
   ASSERT_TRUE(agent);
   EXPECT_EQ(agent->roles, std::vector{Role::driver});
