@@ -25,6 +25,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(HERE))
 
+from lib import peers  # noqa: E402
 from lib.gavel import find_binary  # noqa: E402
 from lib.narrate import Narrator  # noqa: E402
 from lib.postgres import Postgres, programs  # noqa: E402
@@ -145,7 +146,8 @@ def list_incidents(as_json):
 def prepare(binary, needs_binary):
     """What every run needs, or a FileNotFoundError that says what to do."""
     programs()
-    subprocess.run([str(ROOT / "tests/peers/install.sh")], check=True, stdout=sys.stderr)
+    subprocess.run([str(ROOT / "tests/peers/install.sh"), str(peers.directory(ROOT))], check=True,
+                   stdout=sys.stderr)
     return find_binary(ROOT, binary) if needs_binary else None
 
 

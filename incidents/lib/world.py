@@ -10,6 +10,7 @@ from pathlib import Path
 
 from . import gavel as gavel_module
 from . import opencode as opencode_module
+from . import peers
 from . import users
 from .model import ScriptedModel
 from .network import Link
@@ -23,7 +24,7 @@ class Failed(AssertionError):
 class World:
     def __init__(self, root, base, postgres, binary, say):
         self.root = Path(root)
-        self.peers = self.root / "build/peers"
+        self.peers = peers.directory(self.root)
         self.binary = binary
         self.say = say
         self.checks = []
