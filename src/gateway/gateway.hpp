@@ -31,7 +31,7 @@ public:
                                                 GatewayOptions options);
   ~Gateway();
 
-  // "127.0.0.1:7461", with the real ports.
+  // "127.0.0.1:7420", with the real ports.
   const std::vector<std::string>& endpoints() const;
   // See HttpServer::stop. Calls that are still waited for are answered: ask again later. Await it
   // before the harness is destroyed.

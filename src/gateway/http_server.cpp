@@ -47,7 +47,7 @@ Result<Listen> parse_listen(const std::string& text) {
   const auto malformed = [&] {
     return fail(ErrorCode::invalid_argument,
                 fmt::format("cannot listen on \"{}\": write --listen HOST:PORT, such as "
-                            "127.0.0.1:7461, [::1]:7461 or 127.0.0.1:0 for any free port",
+                            "127.0.0.1:7420, [::1]:7420 or 127.0.0.1:0 for any free port",
                             text));
   };
   if (colon == std::string::npos) return malformed();

@@ -29,7 +29,7 @@ struct RequestLog {
 };
 
 struct HttpServerOptions {
-  std::vector<std::string> listen = {"127.0.0.1:7461"};  // "HOST:PORT"; port 0 takes a free one
+  std::vector<std::string> listen = {"127.0.0.1:7420"};  // "HOST:PORT"; port 0 takes a free one
   std::size_t header_bytes_max = 32u << 10;
   std::size_t body_bytes_max = 16u << 20;
   std::size_t connections_max = 4096;
