@@ -3,6 +3,7 @@ packages, folders. Each check is a function from a Tree to findings (path, line,
 
 import re
 import subprocess
+import tempfile
 from collections import namedtuple
 from pathlib import Path
 
@@ -42,6 +43,18 @@ class Document:
                 for piece in re.findall(r"`([^`]+)`", line):
                     yield number, piece
 
+    def blocks(self):
+        """(number of the first line, language, text) of every fenced block."""
+        start = None
+        for number, line in enumerate(self.lines, 1):
+            if not FENCE.match(line):
+                continue
+            if start is None:
+                start, language = number, line.strip()[3:].strip()
+            else:
+                yield start + 1, language, "\n".join(self.lines[start:number - 1]) + "\n"
+                start = None
+
     def anchors(self):
         found = set()
         for _, line in self.prose():
@@ -53,10 +66,12 @@ class Document:
 
 
 class Tree:
-    def __init__(self, root, commands=None):
-        """`commands`: the words that may follow "gavel"; None where there is no program to ask."""
+    def __init__(self, root, commands=None, check_policy=None):
+        """`commands`: the words that may follow "gavel"; `check_policy`: of a policy's text, what
+        is wrong with it, or nothing. Both are None where there is no program to ask."""
         self.root = Path(root)
         self.commands = commands
+        self.check_policy = check_policy
         self.documents = [
             Document(self.root, path) for path in sorted(self.root.rglob("*.md"))
             if not SKIPPED_FOLDERS & set(path.relative_to(self.root).parts)
@@ -82,6 +97,37 @@ def commands_of(binary):
     text = subprocess.run([binary, "--help"], capture_output=True, text=True, check=True,
                           timeout=30).stdout
     return set(re.findall(r"^  ([a-z][a-z-]*)\b", text, re.MULTILINE))
+
+
+def policy_check_of(binary):
+    """What `gavel policy check` says of a text, or an empty string where it is in order."""
+    def check(text):
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write(text)
+            file.flush()
+            done = subprocess.run([binary, "policy", "check", file.name], capture_output=True,
+                                  text=True, timeout=30)
+        return "" if done.returncode == 0 else (done.stdout + done.stderr).strip()
+    return check
+
+
+def check_policies(tree):
+    """Every policy that a document shows, and those of examples and package, pass the check."""
+    if tree.check_policy is None:
+        yield Finding("build", 1, "no gavel to check policies with: ./dev build, or GAVEL_BINARY")
+        return
+    policies = [(path.relative_to(tree.root).as_posix(), 1, path.read_text(encoding="utf-8"))
+                for folder in ("examples", "packaging")
+                for path in sorted((tree.root / folder).glob("*.yaml"))]
+    for document in tree.documents:
+        for number, language, text in document.blocks():
+            if language == "yaml" and re.search(r"^(servers|rules|defaults|budgets):", text,
+                                                re.MULTILINE):
+                policies.append((document.path, number, text))
+    for path, number, text in policies:
+        problem = tree.check_policy(text)
+        if problem:
+            yield Finding(path, number, problem)
 
 
 def check_links(tree):
@@ -172,4 +218,4 @@ def check_decisions(tree):
 
 
 CHECKS = [check_links, check_dev_commands, check_gavel_commands, check_presets, check_dependencies,
-          check_folders, check_decisions]
+          check_folders, check_decisions, check_policies]

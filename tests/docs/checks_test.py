@@ -18,13 +18,13 @@ esac
 HACKING = "`./dev demo`, `./dev test`, `./dev install-deps`\n"
 
 
-def findings(check, files, commands=("up", "halt")):
+def findings(check, files, commands=("up", "halt"), check_policy=None):
     with tempfile.TemporaryDirectory() as root:
         for path, text in {"dev": DEV, "src/base/README.md": "x\n", **files}.items():
             file = Path(root) / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
-        return [(f.path, f.line) for f in check(checks.Tree(root, commands))]
+        return [(f.path, f.line) for f in check(checks.Tree(root, commands, check_policy))]
 
 
 class Links(unittest.TestCase):
@@ -57,6 +57,19 @@ class Commands(unittest.TestCase):
 
     def test_without_a_program_nothing_is_taken_on_trust(self):
         self.assertEqual(1, len(findings(checks.check_gavel_commands, {}, commands=None)))
+
+
+class Policies(unittest.TestCase):
+    FILES = {"a.md": "```yaml\nrules: [good]\n```\n```yaml\nrules: [bad]\n```\n```\nrules: [bad]\n```\n",
+             "examples/b.yaml": "rules: [bad]\n"}
+
+    def test_shown_policies_and_examples_are_checked(self):
+        found = findings(checks.check_policies, self.FILES,
+                         check_policy=lambda text: "wrong" if "bad" in text else "")
+        self.assertEqual([("examples/b.yaml", 1), ("a.md", 5)], found)
+
+    def test_without_a_program_nothing_is_taken_on_trust(self):
+        self.assertEqual(1, len(findings(checks.check_policies, {})))
 
 
 class Lists(unittest.TestCase):

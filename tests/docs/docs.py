@@ -21,7 +21,8 @@ def main():
     passed = result.testsRun - failed
     binary = Path(os.environ.get("GAVEL_BINARY") or root / "build/dev/src/app/gavel")
     commands = checks.commands_of(binary) if binary.exists() else None
-    tree = checks.Tree(root, commands)
+    check_policy = checks.policy_check_of(binary) if binary.exists() else None
+    tree = checks.Tree(root, commands, check_policy)
     for check in checks.CHECKS:
         findings = list(check(tree))
         for finding in findings:
