@@ -563,6 +563,20 @@ TEST(Budget, TwoLimitsOnOneBudgetTakeFromItOnce) {
   EXPECT_EQ(world.state.budgets.at("b").calls_used, 1u);
 }
 
+TEST(Budget, SeveralOfOneLogAreTakenInOneAppend) {
+  TestWorld world;
+  const LogId team{"control/budget/team"};
+  Propose command = world.call("t__write", "{}");
+  command.assessment.budgets = {BudgetClaim{"calls", team, 5, Duration{0}},
+                                BudgetClaim{"time", team, 0, Duration{100'000}}};
+  const auto proposed = world.propose(command);
+  ASSERT_EQ(proposed.plan.control.size(), 1u);
+  EXPECT_EQ(proposed.plan.control[0].entries.size(), 2u);
+  world.outcome(proposed.intent, OutcomeKind::ok);
+  EXPECT_EQ(world.scope(team.value).budgets.at("calls").calls_used, 1u);
+  EXPECT_TRUE(world.scope(team.value).budgets.at("time").reserved.empty());
+}
+
 TEST(Budget, OneThatCannotBeCheckedAbortsTheCall) {
   TestWorld world;
   const auto code_of = [&](const BudgetClaim& claim, const ControlView& view) {

@@ -102,6 +102,18 @@ TEST(Fold, WhatMayHaveHappenedIsNotTriedAgainBlindly) {  // I4
   EXPECT_EQ(world.force(Role::executor, "gavel", Attempt{pay, 2, {}, 2}), Folded::skipped);
 }
 
+TEST(Fold, NobodyAsksInAnothersName) {
+  TestWorld world;
+  IntentProposed proposal;
+  proposal.key = "k";
+  proposal.key_source = KeySource::client;
+  proposal.requester = Principal{"operator"};
+  EXPECT_EQ(world.force(Role::driver, "agent", proposal), Folded::skipped)
+      << "the agent could then approve its own action";
+  proposal.requester = Principal{"agent"};
+  EXPECT_EQ(world.force(Role::driver, "agent", proposal), Folded::applied);
+}
+
 TEST(Fold, ControlLogCountsBarriersAndSkipsTheRest) {
   ControlState state;
   state.log = LogId{"control/everything"};

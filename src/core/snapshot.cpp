@@ -175,10 +175,10 @@ State state_of(Image image) {
   }
   for (auto& element : image.keys) {
     state.key_of.emplace(element.record.intent, element.key);
-    state.keys.emplace(std::move(element.key), std::move(element.record));
+    state.keys.emplace_hint(state.keys.end(), std::move(element.key), std::move(element.record));
   }
   for (const auto& element : image.occurrences) {
-    state.occurrences.emplace(element.call, element.count);
+    state.occurrences.emplace_hint(state.occurrences.end(), element.call, element.count);
   }
   for (const auto& element : image.budgets) take_budget(state, element);
   for (auto& element : image.settling) {

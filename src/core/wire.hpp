@@ -97,6 +97,23 @@ public:
 
 private:
   void key(std::uint64_t number, std::uint64_t type) { put_varint(out_, number << 3 | type); }
+  // What `write` appends, behind its length: written in place, then moved where the length needs
+  // more than one byte.
+  template <typename Write>
+  void nested(std::uint64_t number, const Write& write) {
+    key(number, kBytes);
+    out_.push_back('\0');
+    const std::size_t start = out_.size();
+    write();
+    const std::size_t length = out_.size() - start;
+    if (length < 0x80) {
+      out_[start - 1] = static_cast<char>(length);
+      return;
+    }
+    std::string prefix;
+    put_varint(prefix, length);
+    out_.replace(start - 1, 1, prefix);
+  }
   std::string& out_;
 };
 
@@ -138,13 +155,6 @@ private:
   Parsed result_ = Parsed::ok;
 };
 
-template <typename T>
-std::string write_fields(const T& value) {
-  std::string out;
-  Writer writer(out);
-  T::fields(writer, value);
-  return out;
-}
 // Hands every field of `bytes` to `set`, a callable of FieldSetter&. Stops at bytes that are no
 // fields; what a value makes unreadable is reported after the rest was looked at, because damage
 // matters more.
@@ -213,8 +223,7 @@ template <typename T>
 void Writer::operator()(std::uint64_t number, std::string_view name, const T& value) {
   if constexpr (kIsVector<T>) {
     for (const auto& element : value) {
-      key(number, kBytes);
-      put_bytes(out_, write_fields(element));
+      nested(number, [&] { element.fields(*this, element); });
     }
   } else if constexpr (kIsName<T>) {
     (*this)(number, name, value.value);
@@ -241,16 +250,13 @@ void Writer::operator()(std::uint64_t number, std::string_view name, const T& va
     put_bytes(out_, value.view());
   } else if constexpr (std::is_same_v<T, Payload>) {
     if (value == Payload{}) return;
-    std::string nested;
-    Writer inner(nested);
-    inner(1, "digest", value.digest);
-    inner(2, "size", value.size);
-    inner(3, "bytes", value.bytes);
-    key(number, kBytes);
-    put_bytes(out_, nested);
+    nested(number, [&] {
+      (*this)(1, "digest", value.digest);
+      (*this)(2, "size", value.size);
+      (*this)(3, "bytes", value.bytes);
+    });
   } else {
-    key(number, kBytes);
-    put_bytes(out_, write_fields(value));
+    nested(number, [&] { T::fields(*this, value); });
   }
 }
 

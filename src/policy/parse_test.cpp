@@ -46,7 +46,8 @@ servers:
     url: https://example.com/mcp
     headers: {X-Team: a}
     header_files: {Authorization: /etc/gavel/token}
-defaults: {read: ask, write: deny, destructive: deny, irreversible: deny, two_step_delay: 5m, hold_for: 2d}
+defaults:
+  {read: ask, write: deny, destructive: deny, irreversible: deny, two_step_delay: 5m, hold_for: 2d}
 rules:
   - name: nightly
     tools: ["pg__*"]
@@ -99,7 +100,7 @@ daemon: {listen: "[::1]:0", hold_patience: 5s, hold_patience_with_progress: 6s, 
   EXPECT_EQ(rule.verdict, Verdict::two_step);
   EXPECT_EQ(rule.utc_minutes, std::pair(22 * 60, 6 * 60));
   EXPECT_THAT(rule.effects, testing::ElementsAre(Effect::write, Effect::destructive));
-  EXPECT_EQ(rule.line, 32);
+  EXPECT_EQ(rule.line, 33);
   ASSERT_EQ((*policy)->budgets().size(), 1u);
   EXPECT_EQ((*policy)->budgets()[0].calls, 100u);
   EXPECT_EQ((*policy)->budgets()[0].wall_clock, Duration{600'000});

@@ -194,8 +194,9 @@ private:
     } else if (!id.empty() && depth > 0) {
       return fail(ErrorCode::unsupported, "an `$id` inside the schema is not supported");
     }
-    if (const auto anchor = string_or(value, "$anchor"); !anchor.empty()) {
-      anchors_.try_emplace(std::string(anchor), &value);
+    for (const auto* keyword : {"$anchor", "$dynamicAnchor"}) {
+      const std::string_view anchor = string_or(value, keyword);
+      if (!anchor.empty()) anchors_.try_emplace(std::string(anchor), &value);
     }
     for (const auto& member : *object) {
       if (!holds_data(member.key())) TRY(survey(member.value(), depth + 1));

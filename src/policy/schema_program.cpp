@@ -116,8 +116,11 @@ bool is_multiple(const json::value& value, const json::value& of) {
   if (value.is_uint64() && of.is_int64()) {
     return value.get_uint64() % static_cast<std::uint64_t>(std::abs(of.get_int64())) == 0;
   }
+  // Decimal fractions are not exact in binary; a quotient of 2^53 and more has none left.
   const double divisor = of.to_number<double>();
-  return std::abs(std::remainder(value.to_number<double>(), divisor)) <= std::abs(divisor) * 1e-9;
+  const double number = value.to_number<double>();
+  return std::abs(std::remainder(number, divisor)) <= std::abs(divisor) * 1e-9 ||
+         (std::abs(number) < 1e300 && std::abs(number / divisor) >= 9007199254740992.0);
 }
 
 // An integer's sign and magnitude: -2^63 .. 2^64-1 does not fit one type.

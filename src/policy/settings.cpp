@@ -54,7 +54,7 @@ bool is_text(const YamlNode& node) {
 }  // namespace
 
 std::string duration_text(std::int64_t milliseconds) {
-  std::string text = fmt::format("{}ms", milliseconds);
+  std::string text = milliseconds == 0 ? "0s" : fmt::format("{}ms", milliseconds);
   for (const auto& [unit, size] : kUnits) {
     if (milliseconds != 0 && milliseconds % size == 0) {
       text = fmt::format("{}{}", milliseconds / size, unit);

@@ -138,7 +138,8 @@ bool same_tree(const json::value& a, const json::value& b) {
 }
 
 // The strings of a list of String nodes: a qualified name.
-std::vector<std::string_view> names(const json::value& value, std::string_view key) {
+template <typename Value>
+std::vector<std::string_view> names(const Value& value, std::string_view key) {
   std::vector<std::string_view> out;
   if (const auto* list = find_array(value, key)) {
     for (const auto& item : *list) {
@@ -400,8 +401,7 @@ private:
   }
 
   void function(const json::object& call) {
-    const json::value as_value = call;
-    const auto name = names(as_value, "funcname");
+    const auto name = names(call, "funcname");
     if (name.empty()) return;
     const bool built_in = name.size() == 1 || name.front() == "pg_catalog";
     const FunctionClass known = classify_function(name.back());

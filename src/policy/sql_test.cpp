@@ -62,7 +62,8 @@ INSTANTIATE_TEST_SUITE_P(
         Statement{"SELECT pg_catalog.upper('a'), pg_size_pretty(pg_database_size('a'))", kRead},
         Statement{"SELECT * FROM generate_series(1, 3)", kRead},
         Statement{"SELECT pg_stat_get_live_tuples(1)", kRead},
-        Statement{"SELECT CASE WHEN a THEN 1 ELSE 2 END, (ARRAY[1, 2])[1], ROW(1, 2) FROM t", kRead},
+        Statement{"SELECT CASE WHEN a THEN 1 ELSE 2 END, (ARRAY[1, 2])[1], ROW(1, 2) FROM t",
+                  kRead},
         Statement{"SELECT extract(year FROM d), d AT TIME ZONE 'UTC', trim(both FROM s) FROM t",
                   kRead},
         Statement{"SELECT (SELECT max(a) FROM u WHERE u.id = t.id) FROM t", kRead}));

@@ -39,6 +39,7 @@ Result<std::vector<FoundServer>> find_servers(ClientKind kind, std::string_view 
 
 struct StarterOptions {
   std::string secrets_directory = "/etc/gavel/secrets";
+  std::string schema = "/usr/share/gavel/schema/gavel.schema.json";  // for editors; a path or a URL
 };
 
 // The starter file. Servers of the same name are numbered; none at all gives a commented example.
