@@ -3,12 +3,16 @@
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import urllib.parse
 from pathlib import Path
 
 from .process import Process, wait_until
+
+
+_REPORT = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: ThreadSanitizer")
 
 
 class Refused(Exception):
@@ -83,8 +87,15 @@ class Gavel:
         self.process.wait(10)
 
     def stop(self):
-        if self.process:
-            self.process.stop()
+        """Ends the daemon in order; RuntimeError where it does not end, or not with 0, or a sanitizer
+        of its build found something."""
+        if not self.process:
+            return
+        was_running = self.process.running()
+        self.process.stop(timeout=20)
+        said = self.process.err()
+        if (was_running and self.process.code() != 0) or _REPORT.search(said):
+            raise RuntimeError(f"gavel up ended with {self.process.code()}\n{said[-4000:]}")
 
     # --- HTTP ---
     def token(self, role):

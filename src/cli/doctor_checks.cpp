@@ -135,7 +135,10 @@ void check_policy_file(const Context& context, const fs::path& state, const std:
   }
   const auto text = read_text_file(file, kPolicyBytesMax + 1);
   if (!text && text.error().code == ErrorCode::not_found && given.empty()) {
-    out.push_back({Health::ok, "policy", "no " + file.string() + ": the safe defaults hold", {}});
+    out.push_back({Health::ok,
+                   "policy",
+                   "no " + file.string() + ": without --config, the safe defaults hold",
+                   {}});
     return;
   }
   if (!text) {

@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::size_t kArgumentsInLine = 300;
 constexpr std::size_t kTextInLine = 400;
+constexpr std::size_t kKindColumns = 14;
+constexpr std::size_t kAuthorColumns = 12;
 
 std::string text(const json::value& entry, std::string_view key) {
   return std::string(string_or(entry, key));
@@ -30,6 +32,20 @@ std::string payload_line(const json::value& entry, std::string_view key) {
   const auto* payload = find(entry, key);
   if (payload == nullptr || payload->is_null()) return {};
   return json_line(*payload, kArgumentsInLine);
+}
+
+// What a tool said: the text of its content, or the result as it is.
+std::string result_line(const json::value& entry) {
+  const auto* result = find(entry, "result");
+  const auto* content = result == nullptr ? nullptr : find_array(*result, "content");
+  std::string out;
+  if (content != nullptr) {
+    for (const auto& item : *content) {
+      const auto said = string_or(item, "text");
+      if (!said.empty()) out += fmt::format("{}{}", out.empty() ? "" : " ", said);
+    }
+  }
+  return out.empty() ? payload_line(entry, "result") : for_display(out, kArgumentsInLine);
 }
 
 std::string number(const json::value& entry, std::string_view key) {
@@ -53,11 +69,17 @@ std::string summarize_intent(const json::value& e) {
   return fmt::format("{} {} {}", text(e, "tool"), text(e, "effect"), payload_line(e, "arguments"));
 }
 std::string summarize_vote(const json::value& e) {
-  return fmt::format("{} {} {}{}{}", about(e), text(e, "voter"), text(e, "verdict"),
+  // The author column names the voter already, unless somebody wrote for another.
+  const bool own = string_or(e, "voter") == string_or(e, "author");
+  return fmt::format("{}{} {}{}{}", about(e), own ? "" : with(" ", e, "voter"), text(e, "verdict"),
                      with(" by rule ", e, "rule"), with(": ", e, "reason"));
 }
 std::string summarize_held(const json::value& e) {
-  return fmt::format("{} {}{}", about(e), text(e, "reason"), with(" until ", e, "expires_at"));
+  const auto not_before = parse_iso8601(string_or(e, "not_before"));
+  const auto expires = parse_iso8601(string_or(e, "expires_at"));
+  return fmt::format("{} {}{}{}", about(e), text(e, "reason"),
+                     not_before ? ", not before " + clock_text(*not_before) : "",
+                     expires ? ", expires " + clock_text(*expires) : "");
 }
 std::string summarize_decision(const json::value& e) {
   return fmt::format("{} {}{}{}{}", about(e), text(e, "ruling"), with(" ", e, "code"),
@@ -68,9 +90,11 @@ std::string summarize_attempt(const json::value& e) {
                      number(e, "fencing_token"));
 }
 std::string summarize_outcome(const json::value& e) {
-  return fmt::format("{} {} by {} in {}{}{} {}", about(e), text(e, "outcome"), text(e, "source"),
-                     span_text(Duration{int_or(e, "took_ms", 0)}), with(": ", e, "reason"),
-                     with(", said by ", e, "resolver"), payload_line(e, "result"));
+  const auto result = result_line(e);
+  return fmt::format("{} {} by {} in {}{}{}{}{}", about(e), text(e, "outcome"), text(e, "source"),
+                     span_text(Duration{int_or(e, "took_ms", 0)}),
+                     with(", said by ", e, "resolver"), with(": ", e, "reason"),
+                     result.empty() ? "" : ": ", result);
 }
 std::string summarize_about(const json::value& e) {
   return about(e);
@@ -137,6 +161,38 @@ std::string payload_block(std::string_view label, const json::value& entry, std:
          json_block(*payload, "    ", kLinesMax);
 }
 
+std::string padded(std::string_view text, std::size_t columns) {
+  const auto cut = truncate(text, columns);
+  return cut + std::string(columns - display_width(cut), ' ');
+}
+
+std::string kind_cell(const json::value& entry, const Style& style) {
+  return style.paint(entry_tone(entry),
+                     padded(for_display(string_or(entry, "kind"), 100), kKindColumns));
+}
+
+std::string author_cell(const json::value& entry) {
+  return padded(for_display(string_or(entry, "author"), 100), kAuthorColumns);
+}
+
+// The intent itself, at the head of its story.
+std::string intent_head(std::string_view session, const json::value& entry, const Style& style) {
+  const auto effect = for_display(text(entry, "effect"), 40);
+  return style.paint(Tone::strong, fmt::format("{}#{}", for_display(session, 300),
+                                               int_or(entry, "position", 0))) +
+         "\n" +
+         fields_text({{"tool", for_display(text(entry, "tool"), 200), Tone::strong},
+                      {"effect", effect, tone_of(effect)},
+                      {"requester", for_display(text(entry, "requester"), 200)},
+                      {"proposed", for_display(text(entry, "at"), 40)},
+                      {"epoch", number(entry, "epoch")},
+                      {"key", for_display(text(entry, "key"), 200)},
+                      {"digest", text(entry, "digest").substr(0, 12)},
+                      {"policy", text(entry, "policy_version").substr(0, 12)}},
+                     style) +
+         payload_block("arguments", entry, "arguments", style) + "\n";
+}
+
 }  // namespace
 
 std::int64_t intent_of(const json::value& entry) {
@@ -152,25 +208,22 @@ std::string entry_summary(const json::value& entry) {
 }
 
 std::string entry_line_titles(const Style& style) {
-  return style.paint(Tone::dim, fmt::format("{:>6}  {:<12}  {:<14}  {:<12}  {}", "#", "TIME",
-                                            "KIND", "AUTHOR", "WHAT")) +
+  return style.paint(Tone::dim,
+                     fmt::format("{:>6}  {:<12}  {:<{}}  {:<{}}  {}", "#", "TIME", "KIND",
+                                 kKindColumns, "AUTHOR", kAuthorColumns, "WHAT")) +
          "\n";
 }
 
 std::string entry_line(const json::value& entry, const Style& style, std::size_t columns) {
-  constexpr std::size_t kAuthorColumns = 12;
-  constexpr std::size_t kBefore = 6 + 2 + 12 + 2 + 14 + 2 + kAuthorColumns + 2;
-  const auto kind = for_display(string_or(entry, "kind"), 14);
-  const auto author = truncate(for_display(string_or(entry, "author"), 100), kAuthorColumns);
+  constexpr std::size_t kBefore = 6 + 2 + 12 + 2 + kKindColumns + 2 + kAuthorColumns + 2;
+  constexpr std::size_t kSummaryMin = 10;
   const auto at = time_of(entry, "at");
   std::string summary = entry_summary(entry);
-  if (columns > kBefore + 10) summary = truncate(summary, columns - kBefore);
+  if (columns > kBefore + kSummaryMin) summary = truncate(summary, columns - kBefore);
   return fmt::format(
-      "{:>6}  {}  {}{}  {}{}  {}\n", int_or(entry, "position", 0),
+      "{:>6}  {}  {}  {}  {}\n", int_or(entry, "position", 0),
       style.paint(Tone::dim, fmt::format("{:<12}", at.ms == 0 ? "-" : clock_text(at))),
-      style.paint(entry_tone(entry), kind),
-      std::string(14 - std::min<std::size_t>(14, kind.size()), ' '), author,
-      std::string(kAuthorColumns - display_width(author), ' '), summary);
+      kind_cell(entry, style), author_cell(entry), summary);
 }
 
 std::string intent_story(std::string_view session, const json::array& entries, const Style& style) {
@@ -178,31 +231,15 @@ std::string intent_story(std::string_view session, const json::array& entries, c
   Timestamp before{};
   for (const auto& entry : entries) {
     const auto at = time_of(entry, "at");
-    if (string_or(entry, "kind") == "intent") {
-      const auto effect = text(entry, "effect");
-      out += style.paint(Tone::strong, fmt::format("{}#{}", for_display(session, 300),
-                                                   int_or(entry, "position", 0)));
-      out += '\n';
-      out += fields_text({{"tool", for_display(text(entry, "tool"), 200), Tone::strong},
-                          {"effect", effect, tone_of(effect)},
-                          {"requester", for_display(text(entry, "requester"), 200)},
-                          {"proposed", for_display(text(entry, "at"), 40)},
-                          {"epoch", number(entry, "epoch")},
-                          {"key", for_display(text(entry, "key"), 200)},
-                          {"digest", text(entry, "digest").substr(0, 12)},
-                          {"policy", text(entry, "policy_version").substr(0, 12)}},
-                         style);
-      out += payload_block("arguments", entry, "arguments", style);
-      out += '\n';
+    const auto kind = string_or(entry, "kind");
+    if (kind == "intent") {
       before = at;
+      out += intent_head(session, entry, style);
       continue;
     }
-    const auto kind = for_display(string_or(entry, "kind"), 20);
-    out += fmt::format("  {}  {}{}  {}  {}\n",
+    out += fmt::format("  {}  {}  {}  {}\n",
                        style.paint(Tone::dim, fmt::format("{:>8}", "+" + span_text(at - before))),
-                       style.paint(entry_tone(entry), kind),
-                       std::string(14 - std::min<std::size_t>(14, kind.size()), ' '),
-                       for_display(string_or(entry, "author"), 60), entry_summary(entry));
+                       kind_cell(entry, style), author_cell(entry), entry_summary(entry));
     if (kind == "outcome") out += payload_block("result", entry, "result", style);
     if (kind == "probed") out += payload_block("evidence", entry, "evidence", style);
   }

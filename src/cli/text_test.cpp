@@ -55,13 +55,23 @@ TEST(EntrySummary, SaysWhatEachKindSays) {
   EXPECT_EQ(entry_summary(intent_entry()),
             R"(pg__execute destructive {"sql":"DELETE FROM accounts"})");
   EXPECT_EQ(entry_summary(outcome_entry(OutcomeKind::ok)),
-            R"(#17 ok by call in 1.5s {"content":[]})");
+            R"(#17 ok by call in 1.5s: {"content":[]})");
   Vote vote;
   vote.intent = IntentId{17};
   vote.voter = Principal{"ann"};
   vote.verdict = Verdict::deny;
   vote.reason = "production";
   EXPECT_EQ(entry_summary(entry_json(18, 1, Role::approver, vote)), "#17 ann deny: production");
+  Outcome said;
+  said.intent = IntentId{17};
+  said.kind = OutcomeKind::ok;
+  said.result = Payload::of(R"({"content":[{"type":"text","text":"3 rows"}]})");
+  EXPECT_EQ(entry_summary(entry_json(20, 1, Role::executor, said)),
+            "#17 ok by call in 0ms: 3 rows");
+  Held held;
+  held.intent = IntentId{17};
+  held.expires_at = kNow;
+  EXPECT_EQ(entry_summary(entry_json(21, 1, Role::decider, held)), "#17 ask, expires 04:43:00.123");
   Decision decision;
   decision.intent = IntentId{17};
   decision.ruling = Ruling::abort;

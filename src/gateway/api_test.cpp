@@ -125,6 +125,23 @@ TEST(Api, AHeldCallIsVotedOnWithTheDigestThatWasShown) {
   EXPECT_EQ(at(collected, "/result/content/0/text"), "held 1");
 }
 
+TEST(Api, APersonSaysWhatBecameOfAnUnknownOutcome) {
+  World world;
+  const auto lost = propose(world, "s", "box__vanish", {{"key", "k"}});
+  EXPECT_EQ(at(lost, "/kind"), "refused");
+  const auto pending = world.only_pending();
+  EXPECT_EQ(at(pending, "/phase"), "unknown");
+  const auto target =
+      fmt::format("/v1/sessions/s/intents/{}/resolve", int_or(pending, "intent", 0));
+  world.post("operator", target, {{"kind", "perhaps"}}, 400);
+  world.post("operator", "/v1/sessions/s/intents/x/resolve", {{"kind", "ok"}}, 400);
+  const auto session = world.post("operator", target, {{"kind", "ok"}, {"reason", "I looked"}});
+  EXPECT_EQ(at(session, "/unknown"), 0);
+  const auto collected = propose(world, "s", "box__vanish", {{"key", "k"}});
+  EXPECT_EQ(at(collected, "/kind"), "result");
+  EXPECT_THAT(write_json(at(collected, "/result")), HasSubstr("I looked"));
+}
+
 TEST(Api, TheTranscriptTellsWhatCameOfEachIntent) {
   World world;
   propose(world, "s", "box__add", {{"arguments", json::object{{"n", 1}}}, {"key", "k"}});

@@ -392,6 +392,8 @@ TEST(McpModern, UnknownVersionsAndMethodsAndMissingMetaAreToldApart) {
   EXPECT_EQ(error_code(message_of(unsupported)), -32022);
   EXPECT_EQ(at(message_of(unsupported), "/error/data/requested"), "2099-01-01");
   EXPECT_EQ(at(message_of(unsupported), "/id"), "x");
+  EXPECT_EQ(at(message_of(unsupported), "/error/data/supported"),
+            at(message_of(modern(client, "server/discover", {})), "/result/supportedVersions"));
 
   const auto unknown = send("tools/shred", test::modern_meta(), "2026-07-28");
   EXPECT_EQ(unknown.status, 404);

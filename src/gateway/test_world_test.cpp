@@ -32,13 +32,14 @@ servers:
       steps: {effect: read}
       mirrored: {effect: read}
       broken: {effect: read}
+      vanish: {effect: write}
   lib:
     command: ["in-process"]
     tools:
       echo: {effect: read}
 rules:
   - name: adding is fine
-    tools: ["box__add"]
+    tools: ["box__add", "box__vanish"]
     verdict: allow
     reason: tests add
   - name: never
@@ -54,6 +55,7 @@ constexpr std::string_view kTools = R"([
   {"name":"slow","inputSchema":{"type":"object"}},
   {"name":"steps","inputSchema":{"type":"object"}},
   {"name":"broken","inputSchema":{"type":"object"}},
+  {"name":"vanish","inputSchema":{"type":"object"}},
   {"name":"forbidden","inputSchema":{"type":"object"}},
   {"name":"mirrored","inputSchema":{"type":"object","properties":
      {"region":{"type":"string","x-mcp-header":"Region"}}}}
@@ -180,7 +182,7 @@ private:
       result["_meta"] = json::object{{"own", name_}};
       co_return answered(std::move(result));
     }
-    if (tool == "broken") {
+    if (tool == "broken" || tool == "vanish") {
       UpstreamReply reply;
       reply.delivery = Delivery::lost;
       reply.error = {ErrorCode::unavailable, "the server went away"};

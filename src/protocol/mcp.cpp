@@ -74,7 +74,9 @@ RequestMeta read_request_meta(const json::value& document) {
 }
 
 RpcFault unsupported_version(std::string_view id, std::string_view requested) {
-  const json::object data{{"supported", versions_json()}, {"requested", json::string(requested)}};
+  // As server/discover says it: the revisions that a request can name. The others are initialized.
+  const json::object data{{"supported", json::array{json::string(kMcpModern)}},
+                          {"requested", json::string(requested)}};
   return {.code = rpc::kUnsupportedVersion,
           .message = "Unsupported protocol version",
           .id = std::string(id),
