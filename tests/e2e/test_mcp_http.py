@@ -90,6 +90,18 @@ class Legacy(EndToEnd):
         reply = client.legacy("tools/call", {"name": "echo", "arguments": {"text": "x"}})
         self.assertEqual(reply.text, "x", reply.body)
 
+    def test_resources_and_prompts_pass_through(self):
+        client = self.client(self.gavel)
+        client.initialize()
+        resources = client.legacy("resources/list").result["resources"]
+        self.assertEqual([each["name"] for each in resources], ["greeting"], resources)
+        read = client.legacy("resources/read", {"uri": resources[0]["uri"]})
+        self.assertEqual(read.result["contents"][0]["text"], "hello", read.body)
+        prompts = client.legacy("prompts/list").result["prompts"]
+        self.assertEqual(len(prompts), 1)
+        got = client.legacy("prompts/get", {"name": prompts[0]["name"], "arguments": {"who": "Ada"}})
+        self.assertEqual(got.result["messages"][0]["content"]["text"], "greet Ada", got.body)
+
     def test_a_tool_that_fails_says_so_in_its_own_words(self):
         client = self.client(self.gavel)
         client.initialize()

@@ -38,6 +38,7 @@ TOOLS = [
     tool("append_slowly", {**TEXT, **SECONDS}, ["text", "seconds"],
          annotations={"readOnlyHint": False, "destructiveHint": False}),
     tool("append_and_die", TEXT, ["text"], annotations={"readOnlyHint": False, "destructiveHint": False}),
+    tool("die_once", TEXT, ["text"], annotations={"readOnlyHint": False, "idempotentHint": True}),
     tool("die", annotations={"readOnlyHint": True}),
     tool("flood", {"bytes": {"type": "integer"}}, ["bytes"], annotations={"readOnlyHint": True}),
     tool("garbage", annotations={"readOnlyHint": True}),
@@ -103,6 +104,11 @@ def call(number, params):
     if name == "append_and_die":
         append(arguments["text"])
         os._exit(3)
+    if name == "die_once":
+        if arguments["text"] not in lines():
+            append(arguments["text"])
+            os._exit(3)
+        return text("it was there already")
     if name == "die":
         print("about to die, as asked", file=sys.stderr, flush=True)
         os._exit(3)
@@ -149,13 +155,22 @@ def answer(message):
     if method == "initialize":
         result = {
             "protocolVersion": params["protocolVersion"],
-            "capabilities": {"tools": {}},
+            "capabilities": {"tools": {}, "resources": {}, "prompts": {}},
             "serverInfo": {"name": "misbehaving", "version": "1.0"},
         }
         if result["protocolVersion"] >= "2026":
             result["protocolVersion"] = "2025-11-25"
     elif method == "tools/list":
         result = {"tools": TOOLS}
+    elif method == "resources/list":
+        result = {"resources": [{"uri": "test://greeting", "name": "greeting", "mimeType": "text/plain"}]}
+    elif method == "resources/read":
+        result = {"contents": [{"uri": params["uri"], "mimeType": "text/plain", "text": "hello"}]}
+    elif method == "prompts/list":
+        result = {"prompts": [{"name": "greet", "arguments": [{"name": "who", "required": True}]}]}
+    elif method == "prompts/get":
+        who = params.get("arguments", {}).get("who")
+        result = {"messages": [{"role": "user", "content": {"type": "text", "text": f"greet {who}"}}]}
     elif method == "ping":
         result = {}
     elif method == "tools/call":
