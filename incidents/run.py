@@ -93,7 +93,10 @@ class Runner:
         self._say.title(number, module.NAME, module.SUMMARY)
         started = time.monotonic()
         result = {"incident": number, "name": module.FOLDER.name}
-        for half, play, guarded in (("without", module.without, False), ("with", module.guarded, True)):
+        for half, play, guarded in (
+            ("without", module.without, False),
+            ("with", module.guarded, True),
+        ):
             if only in (None, half):
                 self._say.half(guarded)
                 result[half] = self._half(play)
@@ -132,11 +135,20 @@ class Runner:
 def list_incidents(as_json):
     incidents = catalogue()
     if as_json:
-        print(json.dumps([
-            {"incident": number, "name": module.FOLDER.name, "title": module.NAME,
-             "summary": module.SUMMARY}
-            for number, module in incidents.items()
-        ], indent=2))
+        print(
+            json.dumps(
+                [
+                    {
+                        "incident": number,
+                        "name": module.FOLDER.name,
+                        "title": module.NAME,
+                        "summary": module.SUMMARY,
+                    }
+                    for number, module in incidents.items()
+                ],
+                indent=2,
+            )
+        )
         return 0
     for number, module in incidents.items():
         print(f"{number:3}  {module.FOLDER.name:38}  {module.SUMMARY}")
@@ -146,8 +158,11 @@ def list_incidents(as_json):
 def prepare(binary, needs_binary):
     """What every run needs, or a FileNotFoundError that says what to do."""
     programs()
-    subprocess.run([str(ROOT / "tests/peers/install.sh"), str(peers.directory(ROOT))], check=True,
-                   stdout=sys.stderr)
+    subprocess.run(
+        [str(ROOT / "tests/peers/install.sh"), str(peers.directory(ROOT))],
+        check=True,
+        stdout=sys.stderr,
+    )
     return find_binary(ROOT, binary) if needs_binary else None
 
 
@@ -194,7 +209,9 @@ def run_incidents(options):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("list", help="show all incidents")
     listing.add_argument("--json", action="store_true")
@@ -203,7 +220,9 @@ def main():
     running.add_argument("--json", action="store_true", help="print the results as a JSON array")
     running.add_argument("--binary", help="the gavel to run; otherwise GAVEL_BINARY or the build")
     running.add_argument("--narrated", action="store_true", help="tell the story as well")
-    running.add_argument("--verbose", action="store_true", help="show the programs' output on failure")
+    running.add_argument(
+        "--verbose", action="store_true", help="show the programs' output on failure"
+    )
     running.add_argument("--half", choices=["without", "with"], help="only this half")
     running.add_argument("--keep", action="store_true", help="keep the temporary directory")
     options = parser.parse_args()

@@ -64,7 +64,9 @@ def guarded(world):
     database = world.database(SCHEMA)
     secret = world.secret("database-url", database.url())
     gavel = world.gavel(HERE / "gavel.yaml", secret=secret)
-    world.say.tell("On a normal day this policy lets the agent write: only the freeze stands between.")
+    world.say.tell(
+        "On a normal day this policy lets the agent write: only the freeze stands between."
+    )
     world.say.step('the operator freezes: gavel freeze --reason "release weekend"')
     code, out, err = gavel.cli("freeze", "--reason", "release weekend")
     world.check("the freeze is in force", code == 0, err or out)
@@ -86,7 +88,9 @@ def guarded(world):
     world.check("the database holds its 1,200 accounts", _real(database) == 1200)
     world.check("and not one forged account", _forged(database) == 0)
     tried = {
-        each["arguments"]["sql"]: each for each in gavel.transcript(session) if "sql" in each["arguments"]
+        each["arguments"]["sql"]: each
+        for each in gavel.transcript(session)
+        if "sql" in each["arguments"]
     }
     world.check(
         "the log holds both attempts, refused, and the read that was done",
@@ -100,11 +104,15 @@ def guarded(world):
         not [e for e in gavel.of_kind(session, "attempt") if e["intent"] in changing],
     )
     halts = gavel.of_kind("control/everything", "halt")
-    world.check("the log says who froze and why", bool(halts) and halts[-1]["reason"] == "release weekend")
+    world.check(
+        "the log says who froze and why", bool(halts) and halts[-1]["reason"] == "release weekend"
+    )
 
     world.say.step("on Monday: gavel resume; the next write goes through")
     code, out, err = gavel.cli("resume", "--reason", "release done")
-    answer = gavel.propose("monday", "db__execute", {"sql": "UPDATE accounts SET active = false WHERE id = 1"})
+    answer = gavel.propose(
+        "monday", "db__execute", {"sql": "UPDATE accounts SET active = false WHERE id = 1"}
+    )
     world.check(
         "after the freeze is lifted, writes flow again",
         code == 0

@@ -22,7 +22,9 @@ def _payments(database):
 
 def _pay(world, link, environment, through=()):
     link.hold_answers_to("INSERT INTO payments")
-    world.say.step("a script on the official MCP SDK pays invoice INV-2041; the answer is lost on its way")
+    world.say.step(
+        "a script on the official MCP SDK pays invoice INV-2041; the answer is lost on its way"
+    )
     process = world.script(HERE / "pay.mjs", through, environment)
     wait_until(link.held.is_set, "the payment reached the database", 60)
     wait_until(lambda: events(process), "the script saw its first call end", 60)
@@ -35,8 +37,11 @@ def without(world):
     process = _pay(world, link, world.direct(database, port=link.port))
     first = events(process)[0]
     world.say.quote("first try", first.get("error", first))
-    world.check("the database has taken the payment that the script believes failed",
-                first["event"] == "no_answer" and _payments(database) == 1, str(first))
+    world.check(
+        "the database has taken the payment that the script believes failed",
+        first["event"] == "no_answer" and _payments(database) == 1,
+        str(first),
+    )
     world.say.step("the script does what every retry loop does")
     link.release()
     wait_until(lambda: not process.running(), "the script ended", 60)
@@ -57,7 +62,9 @@ def guarded(world):
     world.finish(process)
     link.release()
     seen = events(process)
-    world.say.quote("the script", " | ".join(str(each.get("text", each.get("error"))) for each in seen))
+    world.say.quote(
+        "the script", " | ".join(str(each.get("text", each.get("error"))) for each in seen)
+    )
     world.check(
         "the script's first call got no answer in time; its retry got one",
         [each["event"] for each in seen] == ["no_answer", "answer"] and not seen[1]["failed"],

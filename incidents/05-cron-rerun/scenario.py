@@ -38,10 +38,12 @@ def _die_half_way(world, database, environment, through=()):
 def _settled(database):
     """The number of rows once what was under way has ended."""
     count = -1
+
     def steady():
         nonlocal count
         before, count = count, _rows(database)
         return count == before
+
     wait_until(steady, "the table stands still", 20, every=0.3)
     return count
 
@@ -50,9 +52,7 @@ def without(world):
     database = world.database(SCHEMA)
     done = _die_half_way(world, database, world.direct(database))
     world.say.step("cron runs it again")
-    again = world.script(
-        HERE / "nightly.mjs", (), {**world.direct(database), "RECORDS": RECORDS}
-    )
+    again = world.script(HERE / "nightly.mjs", (), {**world.direct(database), "RECORDS": RECORDS})
     world.finish(again)
     world.facts.update(rows=_rows(database), records=RECORDS)
     world.damage(
@@ -78,9 +78,7 @@ def guarded(world):
         again.tail(),
     )
     replayed = len(gavel.of_kind(session, "replayed"))
-    attempts = [
-        e for e in gavel.of_kind(session, "attempt")
-    ]
+    attempts = [e for e in gavel.of_kind(session, "attempt")]
     world.facts.update(replayed=replayed, attempts=len(attempts))
     world.check(
         f"{replayed} calls of the rerun were answered from the log, the rest went to the database",

@@ -9,7 +9,9 @@ from lib.process import wait_until
 HERE = Path(__file__).resolve().parent
 
 NAME = "dies between copy and delete"
-SUMMARY = "An agent that moves records month by month is killed between copy and delete, and runs again."
+SUMMARY = (
+    "An agent that moves records month by month is killed between copy and delete, and runs again."
+)
 
 ROWS = 4000
 SCHEMA = f"""
@@ -29,7 +31,9 @@ def _database(world):
     database.run(WITNESS)
     # Least privilege: who copies cannot delete, who deletes cannot copy.
     copier, cleaner = f"{database.name}_copier", f"{database.name}_cleaner"
-    database.role(copier, f"grant select on orders, archive to {copier}; grant insert on archive to {copier}")
+    database.role(
+        copier, f"grant select on orders, archive to {copier}; grant insert on archive to {copier}"
+    )
     database.role(cleaner, f"grant select, delete on orders to {cleaner}")
     return database, copier, cleaner
 
@@ -74,12 +78,16 @@ def without(world):
     agent = world.opencode(
         model,
         {
-            "archive": local_server(world.pg_server, {"DATABASE_URL": database.url(role=copier), **write}),
-            "orders": local_server(world.pg_server, {"DATABASE_URL": database.url(role=cleaner), **write}),
+            "archive": local_server(
+                world.pg_server, {"DATABASE_URL": database.url(role=copier), **write}
+            ),
+            "orders": local_server(
+                world.pg_server, {"DATABASE_URL": database.url(role=cleaner), **write}
+            ),
         },
     )
     world.say.tell(
-        "An agent remembers nothing between two runs. Whoever starts it again starts the task again."
+        "An agent remembers nothing between two runs. Whoever starts it again starts over."
     )
     world.say.step(f"OpenCode is told: {TASK}")
     _kill_between(world, gate, world.run(agent, TASK))
@@ -88,7 +96,8 @@ def without(world):
     state = _state(database)
     world.facts.update(state)
     world.damage(
-        f"{state['twice']:,} orders are in the archive twice: it holds {state['archived']:,} of {ROWS:,}",
+        f"{state['twice']:,} orders are in the archive twice: "
+        f"it holds {state['archived']:,} of {ROWS:,}",
         state["twice"] == ROWS // 4 and state["archived"] == ROWS + ROWS // 4,
         str(state),
     )
@@ -122,7 +131,9 @@ def guarded(world):
     )
 
     link.hold_answers_to("INSERT INTO archive")
-    world.say.step("the agent is started again, on the same session: a new process that knows nothing")
+    world.say.step(
+        "the agent is started again, on the same session: a new process that knows nothing"
+    )
     second = world.run(agent, TASK, gavel.through(session))
     wait_until(link.held.is_set, "the copy of month 4 reached the database", 60)
     wait_until(
@@ -133,14 +144,17 @@ def guarded(world):
     second.kill()
     link.release()
     world.say.step(
-        "month 4 is copied, its answer still on the way: Gavel is killed (SIGKILL), and the agent too"
+        "month 4 is copied, its answer still on the way: "
+        "Gavel is killed (SIGKILL), and the agent too"
     )
 
     world.say.tell(
         "Now one call is in a state that most systems cannot express: it may have happened, or not."
     )
     gavel.start()
-    world.say.step(f"Gavel is started on the same directory; somebody else types: gavel wake {session}")
+    world.say.step(
+        f"Gavel is started on the same directory; somebody else types: gavel wake {session}"
+    )
     woken = gavel.ask("wake", session)
     world.check("the session has a third driver", woken.get("epoch") == 3, str(woken))
     wait_until(
@@ -149,9 +163,12 @@ def guarded(world):
         30,
     )
     probes = [e for e in gavel.of_kind(session, "probed") if e["verdict"] == "happened"]
-    copies = [t for t in gavel.transcript(session) if t["arguments"] == {"sql": COPY, "params": [4]}]
+    copies = [
+        t for t in gavel.transcript(session) if t["arguments"] == {"sql": COPY, "params": [4]}
+    ]
     world.check(
-        "the copy of month 4, whose outcome nobody knew, was looked up in the database: it happened",
+        "the copy of month 4, whose outcome nobody knew, was looked up in the database: "
+        "it happened",
         [c["phase"] for c in copies] == ["ok"]
         and copies[0]["intent"] in [e["intent"] for e in probes],
         str(copies),

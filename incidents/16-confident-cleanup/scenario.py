@@ -10,8 +10,8 @@ HERE = Path(__file__).resolve().parent
 
 NAME = "the confident clean-up"
 SUMMARY = (
-    "A stupid agent, fresh and confident: one call that looks like a read, one with a harmless name, "
-    "and both destroy."
+    "A stupid agent, fresh and confident: one call that looks like a read, one with a harmless "
+    "name, and both destroy."
 )
 
 # Somebody's helper: it reads like a report and deletes as it goes.
@@ -44,7 +44,9 @@ def without(world):
     database = world.database(SCHEMA)
     # The server lets a client choose its directories, and OpenCode chooses its workspace.
     ledger = _ledger(world.directory / "agent/workspace")
-    world.say.tell("Nothing says delete: a SELECT through a tool called query, and a file that is written.")
+    world.say.tell(
+        "Nothing says delete: a SELECT through a tool called query, and a file that is written."
+    )
     agent = world.opencode(
         world.model(_script(ledger)),
         {

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from .process import Process, wait_until
 
-
 _REPORT = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: ThreadSanitizer")
 
 
@@ -34,7 +33,9 @@ def find_binary(root, given=None):
             if not os.access(chosen, os.X_OK):
                 raise FileNotFoundError(f"{chosen} is no program")
             return Path(chosen).resolve()
-    built = [path for path in Path(root, "build").glob("*/src/app/gavel") if os.access(path, os.X_OK)]
+    built = [
+        path for path in Path(root, "build").glob("*/src/app/gavel") if os.access(path, os.X_OK)
+    ]
     preferred = [path for path in built if path.parts[-4] == "release"]
     if not built:
         raise FileNotFoundError("no gavel was built yet; run ./dev build, or give --binary PATH")
@@ -61,8 +62,16 @@ class Gavel:
         announcement = self.state / "daemon.json"
         announcement.unlink(missing_ok=True)
         self.process = Process(
-            [self.binary, "up", "--config", self.config, "--state", self.state,
-             "--listen", "127.0.0.1:0"],
+            [
+                self.binary,
+                "up",
+                "--config",
+                self.config,
+                "--state",
+                self.state,
+                "--listen",
+                "127.0.0.1:0",
+            ],
             log=self.directory / f"up.{self._starts}",
         )
         self.url = wait_until(self._announced, "gavel up is ready", timeout)
@@ -87,8 +96,8 @@ class Gavel:
         self.process.wait(10)
 
     def stop(self):
-        """Ends the daemon in order; RuntimeError where it does not end, or not with 0, or a sanitizer
-        of its build found something."""
+        """Ends the daemon in order; RuntimeError where it does not end, or not with 0, or a
+        sanitizer of its build found something."""
         if not self.process:
             return
         was_running = self.process.running()
@@ -173,7 +182,10 @@ class Gavel:
     def cli(self, *arguments, timeout=60):
         """Runs a subcommand: (exit code, stdout, stderr)."""
         done = subprocess.run(
-            self.command(*arguments), capture_output=True, text=True, timeout=timeout,
+            self.command(*arguments),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
             stdin=subprocess.DEVNULL,
         )
         return done.returncode, done.stdout, done.stderr

@@ -108,9 +108,7 @@ class Client:
         )
         self.session = reply.headers.get("mcp-session-id")
         self.version = (reply.result or {}).get("protocolVersion")
-        self.send(
-            {"jsonrpc": "2.0", "method": "notifications/initialized"}, headers=self._legacy()
-        )
+        self.send({"jsonrpc": "2.0", "method": "notifications/initialized"}, headers=self._legacy())
         return reply
 
     def _legacy(self):

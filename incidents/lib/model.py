@@ -16,8 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Call:
-    """One tool call. `tool` is the end of the name that the agent program offers: "pg_execute" finds
-    "pg_execute" as well as "gavel_pg__execute"."""
+    """One tool call. `tool` is the end of the name that the agent program offers: "pg_execute"
+    finds "pg_execute" as well as "gavel_pg__execute"."""
 
     tool: str
     arguments: dict
@@ -140,7 +140,9 @@ class _Handler(BaseHTTPRequestHandler):
             number = self.server.model.next_call_number()
             head = {"index": index, "id": f"call_{number}", "type": "function"}
             yield {
-                "delta": {"tool_calls": [{**head, "function": {"name": one.tool, "arguments": ""}}]},
+                "delta": {
+                    "tool_calls": [{**head, "function": {"name": one.tool, "arguments": ""}}]
+                },
                 "finish_reason": None,
             }
             text = json.dumps(one.arguments)
@@ -192,9 +194,7 @@ class ScriptedModel:
             # Agent programs also ask for titles and summaries.
             return say("Maintenance")
         messages = request["messages"]
-        turn = Turn(
-            [_text_of(m.get("content")) for m in messages if m["role"] == "tool"], tools
-        )
+        turn = Turn([_text_of(m.get("content")) for m in messages if m["role"] == "tool"], tools)
         number = sum(1 for m in messages if m["role"] == "assistant" and m.get("tool_calls"))
         with self._lock:
             self.requests.append(request)

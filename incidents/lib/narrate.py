@@ -4,7 +4,15 @@ import os
 import sys
 import textwrap
 
-_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
+_CODES = {
+    "bold": "1",
+    "dim": "2",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "blue": "34",
+    "cyan": "36",
+}
 _WIDTH = 100
 
 
@@ -78,7 +86,11 @@ class Narrator:
         self._line("    " + self._paint("FAILED", "red", "bold") + " " + text)
 
     def ended(self, passed, seconds):
-        word = self._paint("passed", "green", "bold") if passed else self._paint("FAILED", "red", "bold")
+        word = (
+            self._paint("passed", "green", "bold")
+            if passed
+            else self._paint("FAILED", "red", "bold")
+        )
         self._line()
         self._line(f"  {word} in {seconds:.1f} s")
 

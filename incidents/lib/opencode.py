@@ -16,8 +16,12 @@ def program(peers):
 
 
 def local_server(command, environment):
-    return {"type": "local", "command": [str(part) for part in command],
-            "environment": environment, "enabled": True}
+    return {
+        "type": "local",
+        "command": [str(part) for part in command],
+        "environment": environment,
+        "enabled": True,
+    }
 
 
 def gavel_server():

@@ -26,7 +26,9 @@ def programs():
     for directory in [os.environ.get("GAVEL_POSTGRES_BIN", "")] + _DIRECTORIES:
         if directory and os.path.exists(os.path.join(directory, "initdb")):
             return Path(directory)
-    raise FileNotFoundError("PostgreSQL is missing; install postgresql-15 (its service need not run)")
+    raise FileNotFoundError(
+        "PostgreSQL is missing; install postgresql-15 (its service need not run)"
+    )
 
 
 class Database:
@@ -92,12 +94,18 @@ class Postgres:
         made = subprocess.run(
             [
                 self._bin / "initdb",
-                "--pgdata", data,
-                "--username", "witness",
-                "--auth-local", "trust",
-                "--auth-host", "scram-sha-256",
-                "--encoding", "UTF8",
-                "--locale", "C",
+                "--pgdata",
+                data,
+                "--username",
+                "witness",
+                "--auth-local",
+                "trust",
+                "--auth-host",
+                "scram-sha-256",
+                "--encoding",
+                "UTF8",
+                "--locale",
+                "C",
                 "--no-sync",
                 "--no-instructions",
             ],
@@ -112,14 +120,22 @@ class Postgres:
         self._process = Process(
             [
                 self._bin / "postgres",
-                "-D", data,
-                "-k", self._directory,
-                "-p", self.port,
-                "-c", "listen_addresses=127.0.0.1",
-                "-c", "max_connections=60",
-                "-c", "shared_buffers=32MB",
-                "-c", "log_statement=mod",
-                "-c", "log_line_prefix=%m [%p] %u@%d ",
+                "-D",
+                data,
+                "-k",
+                self._directory,
+                "-p",
+                self.port,
+                "-c",
+                "listen_addresses=127.0.0.1",
+                "-c",
+                "max_connections=60",
+                "-c",
+                "shared_buffers=32MB",
+                "-c",
+                "log_statement=mod",
+                "-c",
+                "log_line_prefix=%m [%p] %u@%d ",
             ],
             log=self._directory.parent / "postgres",
             directory="/",
@@ -140,14 +156,21 @@ class Postgres:
         done = subprocess.run(
             [
                 self._bin / "psql",
-                "-h", self._directory,
-                "-p", str(self.port),
-                "-U", "witness",
-                "-d", database,
+                "-h",
+                self._directory,
+                "-p",
+                str(self.port),
+                "-U",
+                "witness",
+                "-d",
+                database,
                 "-XAtq",
-                "-F", "\t",
-                "-v", "ON_ERROR_STOP=1",
-                "-f", "-",
+                "-F",
+                "\t",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-f",
+                "-",
             ],
             input=sql,
             capture_output=True,

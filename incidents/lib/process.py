@@ -128,7 +128,9 @@ def environment_of(pid):
         data = Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
         return {}
-    pairs = (part.split("=", 1) for part in data.decode(errors="replace").split("\0") if "=" in part)
+    pairs = (
+        part.split("=", 1) for part in data.decode(errors="replace").split("\0") if "=" in part
+    )
     return dict(pairs)
 
 

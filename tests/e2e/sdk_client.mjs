@@ -3,7 +3,9 @@ import { createRequire } from 'node:module';
 
 const require = createRequire(`${process.env.PEERS}/package.json`);
 const { Client } = require('@modelcontextprotocol/sdk/client/index.js');
-const { StreamableHTTPClientTransport } = require('@modelcontextprotocol/sdk/client/streamableHttp.js');
+const {
+  StreamableHTTPClientTransport,
+} = require('@modelcontextprotocol/sdk/client/streamableHttp.js');
 
 const client = new Client({ name: 'sdk-client', version: '1.0.0' });
 await client.connect(

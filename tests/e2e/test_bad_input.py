@@ -19,7 +19,9 @@ class BadMessages(EndToEnd):
 
     def tearDown(self):
         """Whatever came before: a good call is answered, and the log took no harm."""
-        reply = self.mcp.legacy("tools/call", {"name": "box__echo", "arguments": {"text": "still here"}})
+        reply = self.mcp.legacy(
+            "tools/call", {"name": "box__echo", "arguments": {"text": "still here"}}
+        )
         self.assertEqual(reply.text, "still here", reply.body)
         self.assertEqual(self.gavel.api("GET", "/v1/health")["status"], "ok")
         super().tearDown()
@@ -40,8 +42,16 @@ class BadMessages(EndToEnd):
                 self.refused(body)
 
     def test_json_that_is_no_message(self):
-        for body in ("1", '"text"', "null", "true", "{}", '{"jsonrpc":"1.0","id":1,"method":"ping"}',
-                     '{"jsonrpc":"2.0","id":{},"method":"ping"}', '{"jsonrpc":"2.0","id":1,"method":7}'):
+        for body in (
+            "1",
+            '"text"',
+            "null",
+            "true",
+            "{}",
+            '{"jsonrpc":"1.0","id":1,"method":"ping"}',
+            '{"jsonrpc":"2.0","id":{},"method":"ping"}',
+            '{"jsonrpc":"2.0","id":1,"method":7}',
+        ):
             with self.subTest(body):
                 self.refused(body)
 
@@ -49,7 +59,9 @@ class BadMessages(EndToEnd):
         for params in ([], 1, "x"):
             with self.subTest(params):
                 self.refused(
-                    json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}),
+                    json.dumps(
+                        {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+                    ),
                     statuses=(200, 400),
                 )
 
@@ -70,12 +82,19 @@ class BadMessages(EndToEnd):
     def test_deep_nesting(self):
         for depth in (1_000, 100_000):
             with self.subTest(depth):
-                self.refused('{"jsonrpc":"2.0","id":1,"method":"ping","params":' + "[" * depth + "]" * depth + "}")
+                self.refused(
+                    '{"jsonrpc":"2.0","id":1,"method":"ping","params":'
+                    + "[" * depth
+                    + "]" * depth
+                    + "}"
+                )
 
     def test_an_oversized_body(self):
         headers = {"Mcp-Session-Id": self.mcp.session or "", "MCP-Protocol-Version": LEGACY}
         try:
-            reply = self.mcp.send(b'{"jsonrpc":"2.0","pad":"' + b"x" * (80 << 20) + b'"}', headers=headers)
+            reply = self.mcp.send(
+                b'{"jsonrpc":"2.0","pad":"' + b"x" * (80 << 20) + b'"}', headers=headers
+            )
         except (BrokenPipeError, ConnectionResetError):
             return  # Refused by its length, before we could send it all.
         self.assertEqual(reply.status, 413)
@@ -92,9 +111,15 @@ class BadMessages(EndToEnd):
 
     def test_http_that_is_no_http(self):
         host, port = self.gavel.url.removeprefix("http://").split(":")
-        for data in (b"\x16\x03\x01\x02\x00\x01\x00", b"GET\r\n\r\n", b"POST /mcp HTTP/9.9\r\n\r\n",
-                     b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n"):
-            with self.subTest(data[:10]), socket.create_connection((host, int(port)), timeout=10) as raw:
+        for data in (
+            b"\x16\x03\x01\x02\x00\x01\x00",
+            b"GET\r\n\r\n",
+            b"POST /mcp HTTP/9.9\r\n\r\n",
+            b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n",
+        ):
+            with self.subTest(data[:10]), socket.create_connection(
+                (host, int(port)), timeout=10
+            ) as raw:
                 raw.settimeout(15)
                 try:
                     raw.sendall(data)
@@ -121,7 +146,9 @@ class BadMessages(EndToEnd):
     def test_wrong_arguments_never_reach_the_tool(self):
         for arguments in ({}, {"text": 7}, {"text": "x", "extra": 1}, {"text": None}):
             with self.subTest(arguments):
-                reply = self.mcp.legacy("tools/call", {"name": "box__append", "arguments": arguments})
+                reply = self.mcp.legacy(
+                    "tools/call", {"name": "box__append", "arguments": arguments}
+                )
                 said = json.dumps(reply.message)
                 self.assertTrue(reply.error or reply.result["isError"], said)
                 self.assertIn("argument", said.lower())
@@ -130,7 +157,9 @@ class BadMessages(EndToEnd):
     def test_arguments_that_are_no_object(self):
         for arguments in ([], "x", 1, None):
             with self.subTest(arguments):
-                reply = self.mcp.legacy("tools/call", {"name": "box__append", "arguments": arguments})
+                reply = self.mcp.legacy(
+                    "tools/call", {"name": "box__append", "arguments": arguments}
+                )
                 self.assertTrue(reply.error or reply.result["isError"], reply.body)
         self.assertEqual(self.effects(), [])
 
@@ -181,7 +210,9 @@ class BadConfig(EndToEnd):
 
     def test_a_typo_is_named_with_its_line_and_a_suggestion(self):
         text = CONFIG.replace("timeout: 2s", "timeuot: 2s")
-        line = next(n for n, each in enumerate(self.config(text).splitlines(), 1) if "timeuot" in each)
+        line = next(
+            n for n, each in enumerate(self.config(text).splitlines(), 1) if "timeuot" in each
+        )
         code, said = self.check(text)
         self.assertNotEqual(code, 0)
         self.assertIn("timeuot", said)
@@ -204,8 +235,16 @@ class BadConfig(EndToEnd):
         path = self.directory / "bad.yaml"
         path.write_text(self.config(CONFIG.replace("verdict: allow", "verdikt: allow")))
         program = self.run_program(
-            [self.binary, "up", "--config", path, "--state", self.directory / "state",
-             "--listen", "127.0.0.1:0"]
+            [
+                self.binary,
+                "up",
+                "--config",
+                path,
+                "--state",
+                self.directory / "state",
+                "--listen",
+                "127.0.0.1:0",
+            ]
         )
         self.assertNotEqual(program.code(), 0)
         self.assertIn("verdikt", program.err())

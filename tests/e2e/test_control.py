@@ -1,4 +1,4 @@
-"""What holds, stops and limits actions: approvals, two steps, halts, keys, budgets, back-pressure."""
+"""What holds, stops and limits actions: approvals, two steps, halts, keys, budgets, queues."""
 
 import http.client
 import json
@@ -19,14 +19,16 @@ def config(rules, top="", **changes):
 
 def rule(verdict, tools="box__append", extra=""):
     return (
-        f"  - name: {verdict} it\n    tools: [\"{tools}\"]\n    verdict: {verdict}\n"
+        f'  - name: {verdict} it\n    tools: ["{tools}"]\n    verdict: {verdict}\n'
         f"    reason: because of the test\n{extra}"
     )
 
 
 class Holds(EndToEnd):
     def propose(self, text="x", wait_ms=200, **more):
-        return self.gavel.propose("work", "box__append", {"text": text}, epoch=1, wait_ms=wait_ms, **more)
+        return self.gavel.propose(
+            "work", "box__append", {"text": text}, epoch=1, wait_ms=wait_ms, **more
+        )
 
     def vote(self, held, verdict="allow", role="operator", digest=None):
         return self.gavel.api(
@@ -141,9 +143,7 @@ class Holds(EndToEnd):
         self.assertIn("because of the test", answer["text"])
 
     def test_a_rule_on_arguments_decides_by_them(self):
-        condition = (
-            "    arguments: {required: [text], properties: {text: {pattern: '^secret'}}}\n"
-        )
+        condition = "    arguments: {required: [text], properties: {text: {pattern: '^secret'}}}\n"
         rules = rule("deny", extra=condition) + rule("allow")
         self.gavel = self.start(config(rules))
         self.assertEqual(self.propose("plain", wait_ms=5000)["kind"], "result")
@@ -155,7 +155,12 @@ class Holds(EndToEnd):
         told = self.gavel.api(
             "POST",
             "/v1/policy/explain",
-            {"principal": "agent", "session": "work", "tool": "box__append", "arguments": {"text": "x"}},
+            {
+                "principal": "agent",
+                "session": "work",
+                "tool": "box__append",
+                "arguments": {"text": "x"},
+            },
         )
         self.assertEqual((told["verdict"], told["rule"]), ("ask", "ask it"))
         self.assertEqual(self.gavel.api("GET", "/v1/sessions")["sessions"], [])
@@ -191,11 +196,13 @@ class Halts(EndToEnd):
 
     def test_nothing_is_dispatched_after_a_halt_was_answered(self):
         stop = threading.Event()
+
         def busy(name):
             number = 0
             while not stop.is_set():
                 number += 1
                 self.append(name, f"{name}.{number}")
+
         threads = [threading.Thread(target=busy, args=(f"s{n}",)) for n in range(4)]
         for each in threads:
             each.start()
@@ -203,7 +210,9 @@ class Halts(EndToEnd):
         self.halt("everything")
         # What had committed before may finish; nothing else may begin.
         wait_until(
-            lambda: all(s["in_flight"] == 0 for s in self.gavel.api("GET", "/v1/sessions")["sessions"]),
+            lambda: all(
+                s["in_flight"] == 0 for s in self.gavel.api("GET", "/v1/sessions")["sessions"]
+            ),
             "what was under way ended",
         )
         after = len(self.effects())
@@ -226,7 +235,8 @@ class Halts(EndToEnd):
 class Limits(EndToEnd):
     def test_a_budget_of_calls_is_never_passed(self):
         budget = (
-            "budgets:\n  - name: few\n    scope: session\n    tools: [\"box__append\"]\n    calls: 5\n"
+            "budgets:\n  - name: few\n    scope: session\n"
+            '    tools: ["box__append"]\n    calls: 5\n'
         )
         gavel = self.start(CONFIG + budget)
         answers = []
@@ -250,14 +260,18 @@ class Limits(EndToEnd):
         self.assertEqual(again["code"], "budget_exhausted", "a budget outlives the daemon")
 
     def test_a_full_queue_says_busy_and_when_to_come_back(self):
-        text = CONFIG.replace("    timeout: 2s", "    timeout: 20s\n    concurrency: 1\n    queue: 1")
+        text = CONFIG.replace(
+            "    timeout: 2s", "    timeout: 20s\n    concurrency: 1\n    queue: 1"
+        )
         gavel = self.start(text)
         gavel.propose("work", "box__echo", {"text": "warm"}, epoch=1)
         answers = []
 
         def slow(number):
             answers.append(
-                gavel.propose(f"s{number}", "box__sleep", {"seconds": 1 + number / 100}, wait_ms=15_000)
+                gavel.propose(
+                    f"s{number}", "box__sleep", {"seconds": 1 + number / 100}, wait_ms=15_000
+                )
             )
 
         threads = [threading.Thread(target=slow, args=(n,)) for n in range(6)]
@@ -286,13 +300,17 @@ class Limits(EndToEnd):
 
     def test_an_unknown_write_is_settled_by_its_probe(self):
         probe = (
-            "      append_and_die:\n        effect: write\n        probe:\n          tool: box__lines\n"
+            "      append_and_die:\n        effect: write\n"
+            "        probe:\n          tool: box__lines\n"
             "          arguments: {}\n          happened:\n            required: [content]\n"
-            "            properties: {content: {contains: {properties: {text: {pattern: 'once'}}}}}\n"
+            "            properties:\n"
+            "              content: {contains: {properties: {text: {pattern: 'once'}}}}\n"
         )
         text = CONFIG.replace("      append_and_die: {effect: write}\n", probe)
         gavel = self.start(text)
-        answer = gavel.propose("work", "box__append_and_die", {"text": "once"}, epoch=1, wait_ms=20_000)
+        answer = gavel.propose(
+            "work", "box__append_and_die", {"text": "once"}, epoch=1, wait_ms=20_000
+        )
         self.assertEqual(answer["kind"], "result", answer)
         self.assertEqual(self.effects(), ["once"])
         outcomes = [each["outcome"] for each in gavel.of_kind("work", "outcome")]
@@ -318,7 +336,9 @@ class Watching(EndToEnd):
         tail = len(gavel.entries("work"))
         found = []
         reader = threading.Thread(
-            target=lambda: found.extend(self.read(gavel, f"/v1/sessions/work/watch?from={tail + 1}", 1))
+            target=lambda: found.extend(
+                self.read(gavel, f"/v1/sessions/work/watch?from={tail + 1}", 1)
+            )
         )
         reader.start()
         gavel.propose("work", "box__append", {"text": "two"}, epoch=1)

@@ -3,8 +3,8 @@
 
     tests/e2e/test_e2e.py [-v] [test_recovery ...]
 
-GAVEL_BINARY names the binary; otherwise the newest build is taken. The last line says how many tests
-passed and failed."""
+GAVEL_BINARY names the binary; otherwise the newest build is taken. The last line says how many
+tests passed and failed."""
 
 import sys
 import time

@@ -35,7 +35,9 @@ class Legacy(EndToEnd):
     def test_a_call_reaches_the_upstream_and_comes_back(self):
         client = self.client(self.gavel)
         client.initialize()
-        reply = client.legacy("tools/call", {"name": "box__echo", "arguments": {"text": "grüß dich"}})
+        reply = client.legacy(
+            "tools/call", {"name": "box__echo", "arguments": {"text": "grüß dich"}}
+        )
         self.assertEqual(reply.text, "grüß dich", reply.body)
 
     def test_structured_content_comes_through(self):
@@ -58,7 +60,9 @@ class Legacy(EndToEnd):
             "tools/call",
             {"name": "box__progress", "arguments": {}, "_meta": {"progressToken": "p1"}},
         )
-        progress = [m["params"] for m in reply.messages if m.get("method") == "notifications/progress"]
+        progress = [
+            m["params"] for m in reply.messages if m.get("method") == "notifications/progress"
+        ]
         self.assertEqual(reply.text, "done", reply.body)
         self.assertEqual({p["progressToken"] for p in progress}, {"p1"}, reply.body)
 
@@ -99,7 +103,9 @@ class Legacy(EndToEnd):
         self.assertEqual(read.result["contents"][0]["text"], "hello", read.body)
         prompts = client.legacy("prompts/list").result["prompts"]
         self.assertEqual(len(prompts), 1)
-        got = client.legacy("prompts/get", {"name": prompts[0]["name"], "arguments": {"who": "Ada"}})
+        got = client.legacy(
+            "prompts/get", {"name": prompts[0]["name"], "arguments": {"who": "Ada"}}
+        )
         self.assertEqual(got.result["messages"][0]["content"]["text"], "greet Ada", got.body)
 
     def test_a_tool_that_fails_says_so_in_its_own_words(self):

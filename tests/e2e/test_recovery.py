@@ -36,7 +36,11 @@ class KillAndRestart(EndToEnd):
         woken = self.gavel.api("POST", "/v1/sessions/work/wake", {"reason": "restart"})
         wait_until(lambda: self.gavel.session("work")["unknown"] == 1, "the outcome is unknown")
         answer = self.gavel.propose(
-            "work", "box__append_slowly", {"text": "once", "seconds": 20}, epoch=woken["epoch"], wait_ms=500
+            "work",
+            "box__append_slowly",
+            {"text": "once", "seconds": 20},
+            epoch=woken["epoch"],
+            wait_ms=500,
         )
         self.assertNotEqual(answer["kind"], "result", answer)
         self.assertIn("unknown", answer["text"])
@@ -44,7 +48,8 @@ class KillAndRestart(EndToEnd):
 
         pending = self.gavel.pending("work")[0]
         self.gavel.api(
-            "POST", f"/v1/sessions/work/intents/{pending['intent']}/resolve",
+            "POST",
+            f"/v1/sessions/work/intents/{pending['intent']}/resolve",
             {"kind": "ok", "reason": "I looked"},
         )
         answer = self.gavel.propose(
@@ -55,7 +60,9 @@ class KillAndRestart(EndToEnd):
 
     def _quietly(self, text, seconds):
         try:
-            self.gavel.propose("work", "box__append_slowly", {"text": text, "seconds": seconds}, epoch=1)
+            self.gavel.propose(
+                "work", "box__append_slowly", {"text": text, "seconds": seconds}, epoch=1
+            )
         except Exception:
             pass
 
@@ -80,7 +87,9 @@ class KillAndRestart(EndToEnd):
         self.assertEqual(self.gavel.session("work")["counters"]["ok"], 20)
 
     def test_a_halt_outlives_the_daemon(self):
-        self.gavel.api("POST", "/v1/halts", {"scope": "everything", "mode": "halt", "reason": "stop"})
+        self.gavel.api(
+            "POST", "/v1/halts", {"scope": "everything", "mode": "halt", "reason": "stop"}
+        )
         self.gavel.kill()
         self.gavel.start()
         answer = self.append("no")
@@ -98,7 +107,8 @@ class KillAndRestart(EndToEnd):
         self.gavel.start()
         held = self.gavel.wait_pending("work")
         self.gavel.api(
-            "POST", f"/v1/sessions/work/intents/{held['intent']}/vote",
+            "POST",
+            f"/v1/sessions/work/intents/{held['intent']}/vote",
             {"verdict": "allow", "reason": "fine", "digest": held["digest"]},
         )
         wait_until(self.effects, "the approved call is done")
@@ -130,8 +140,16 @@ class OneDirectoryOnePort(EndToEnd):
     def test_a_second_daemon_on_the_same_directory_is_refused(self):
         gavel = self.start()
         program = self.run_program(
-            [self.binary, "up", "--config", gavel.config, "--state", gavel.state,
-             "--listen", "127.0.0.1:0"]
+            [
+                self.binary,
+                "up",
+                "--config",
+                gavel.config,
+                "--state",
+                gavel.state,
+                "--listen",
+                "127.0.0.1:0",
+            ]
         )
         self.assertNotEqual(program.code(), 0)
         self.assertRegex(program.err().lower(), "another|already|in use|lock")
@@ -145,8 +163,16 @@ class OneDirectoryOnePort(EndToEnd):
             config = self.directory / "gavel.yaml"
             config.write_text(self.config())
             program = self.run_program(
-                [self.binary, "up", "--config", config, "--state", self.directory / "state",
-                 "--listen", f"127.0.0.1:{port}"]
+                [
+                    self.binary,
+                    "up",
+                    "--config",
+                    config,
+                    "--state",
+                    self.directory / "state",
+                    "--listen",
+                    f"127.0.0.1:{port}",
+                ]
             )
         self.assertNotEqual(program.code(), 0)
         self.assertIn(str(port), program.err())
@@ -155,8 +181,16 @@ class OneDirectoryOnePort(EndToEnd):
         config = self.directory / "gavel.yaml"
         config.write_text(self.config())
         program = self.run_program(
-            [self.binary, "up", "--config", config, "--state", self.directory / "state",
-             "--listen", "0.0.0.0:0"]
+            [
+                self.binary,
+                "up",
+                "--config",
+                config,
+                "--state",
+                self.directory / "state",
+                "--listen",
+                "0.0.0.0:0",
+            ]
         )
         self.assertNotEqual(program.code(), 0)
         self.assertIn("loopback", program.err().lower())

@@ -170,7 +170,9 @@ class Stdio(EndToEnd):
         self.assertEqual(len(pids), 1, pids)
         self.assertEqual(box.close(), 0)
         wait_until(
-            lambda: not self.gavel.api("GET", "/v1/upstreams")["upstreams"], "the server is detached", 15
+            lambda: not self.gavel.api("GET", "/v1/upstreams")["upstreams"],
+            "the server is detached",
+            15,
         )
         wait_until(lambda: not os.path.exists(f"/proc/{pids[0]}"), "the server is gone", 15)
 

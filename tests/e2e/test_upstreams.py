@@ -14,7 +14,9 @@ class Misbehaving(EndToEnd):
         self.gavel = self.start()
 
     def call(self, tool, arguments=None, wait_ms=20_000, session="work"):
-        return self.gavel.propose(session, f"box__{tool}", arguments or {}, epoch=1, wait_ms=wait_ms)
+        return self.gavel.propose(
+            session, f"box__{tool}", arguments or {}, epoch=1, wait_ms=wait_ms
+        )
 
     def works(self):
         """The next call finds a working server again, perhaps after a restart."""
@@ -42,7 +44,9 @@ class Misbehaving(EndToEnd):
 
     def test_its_last_words_are_kept(self):
         self.call("die")
-        wait_until(lambda: "about to die, as asked" in self.upstream()["stderr"], "stderr is shown", 10)
+        wait_until(
+            lambda: "about to die, as asked" in self.upstream()["stderr"], "stderr is shown", 10
+        )
 
     def test_a_write_on_a_dying_server_is_unknown_and_not_repeated(self):
         answer = self.call("append_and_die", {"text": "once"})
@@ -125,9 +129,7 @@ class Missing(EndToEnd):
         self.assertTrue(self.answer("[python3, -c, 'print(1); input(); input(); input()']"))
 
     def test_the_other_servers_are_listed_all_the_same(self):
-        config = CONFIG.replace(
-            "rules:", "  broken:\n    command: [no-such-program]\nrules:"
-        )
+        config = CONFIG.replace("rules:", "  broken:\n    command: [no-such-program]\nrules:")
         gavel = self.start(config)
         client = self.client(gavel)
         client.initialize()

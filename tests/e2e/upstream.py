@@ -35,9 +35,18 @@ TOOLS = [
     tool("append", TEXT, ["text"], annotations={"readOnlyHint": False, "destructiveHint": False}),
     tool("lines", annotations={"readOnlyHint": True}),
     tool("sleep", SECONDS, ["seconds"], annotations={"readOnlyHint": True}),
-    tool("append_slowly", {**TEXT, **SECONDS}, ["text", "seconds"],
-         annotations={"readOnlyHint": False, "destructiveHint": False}),
-    tool("append_and_die", TEXT, ["text"], annotations={"readOnlyHint": False, "destructiveHint": False}),
+    tool(
+        "append_slowly",
+        {**TEXT, **SECONDS},
+        ["text", "seconds"],
+        annotations={"readOnlyHint": False, "destructiveHint": False},
+    ),
+    tool(
+        "append_and_die",
+        TEXT,
+        ["text"],
+        annotations={"readOnlyHint": False, "destructiveHint": False},
+    ),
     tool("die_once", TEXT, ["text"], annotations={"readOnlyHint": False, "idempotentHint": True}),
     tool("die", annotations={"readOnlyHint": True}),
     tool("flood", {"bytes": {"type": "integer"}}, ["bytes"], annotations={"readOnlyHint": True}),
@@ -50,7 +59,11 @@ TOOLS = [
         "count",
         {"lie": {"type": "boolean"}},
         annotations={"readOnlyHint": True},
-        outputSchema={"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]},
+        outputSchema={
+            "type": "object",
+            "properties": {"n": {"type": "integer"}},
+            "required": ["n"],
+        },
     ),
 ]
 
@@ -138,7 +151,11 @@ def call(number, params):
                     {
                         "jsonrpc": "2.0",
                         "method": "notifications/progress",
-                        "params": {"progressToken": meta["progressToken"], "progress": step, "total": 3},
+                        "params": {
+                            "progressToken": meta["progressToken"],
+                            "progress": step,
+                            "total": 3,
+                        },
                     }
                 )
         return text("done")
@@ -163,27 +180,42 @@ def answer(message):
     elif method == "tools/list":
         result = {"tools": TOOLS}
     elif method == "resources/list":
-        result = {"resources": [{"uri": "test://greeting", "name": "greeting", "mimeType": "text/plain"}]}
+        result = {
+            "resources": [{"uri": "test://greeting", "name": "greeting", "mimeType": "text/plain"}]
+        }
     elif method == "resources/read":
         result = {"contents": [{"uri": params["uri"], "mimeType": "text/plain", "text": "hello"}]}
     elif method == "prompts/list":
         result = {"prompts": [{"name": "greet", "arguments": [{"name": "who", "required": True}]}]}
     elif method == "prompts/get":
         who = params.get("arguments", {}).get("who")
-        result = {"messages": [{"role": "user", "content": {"type": "text", "text": f"greet {who}"}}]}
+        result = {
+            "messages": [{"role": "user", "content": {"type": "text", "text": f"greet {who}"}}]
+        }
     elif method == "ping":
         result = {}
     elif method == "tools/call":
         try:
             result = call(number, params)
         except LookupError as error:
-            send({"jsonrpc": "2.0", "id": number,
-                  "error": {"code": -32602, "message": f"Unknown tool: {error}"}})
+            send(
+                {
+                    "jsonrpc": "2.0",
+                    "id": number,
+                    "error": {"code": -32602, "message": f"Unknown tool: {error}"},
+                }
+            )
             return
         if result is None:
             return
     else:
-        send({"jsonrpc": "2.0", "id": number, "error": {"code": -32601, "message": "Method not found"}})
+        send(
+            {
+                "jsonrpc": "2.0",
+                "id": number,
+                "error": {"code": -32601, "message": "Method not found"},
+            }
+        )
         return
     send({"jsonrpc": "2.0", "id": number, "result": result})
 

@@ -5,7 +5,9 @@ import { createRequire } from 'node:module';
 const require = createRequire(`${process.env.PEERS}/package.json`);
 const { Client } = require('@modelcontextprotocol/sdk/client/index.js');
 const { StdioClientTransport } = require('@modelcontextprotocol/sdk/client/stdio.js');
-const { StreamableHTTPClientTransport } = require('@modelcontextprotocol/sdk/client/streamableHttp.js');
+const {
+  StreamableHTTPClientTransport,
+} = require('@modelcontextprotocol/sdk/client/streamableHttp.js');
 
 export function report(event, fields = {}) {
   process.stdout.write(`${JSON.stringify({ event, ...fields })}\n`);
@@ -34,7 +36,8 @@ export async function connect() {
     // Returns {text, failed}; throws where no answer comes within timeout_ms.
     async call(tool, args, timeout_ms = 60_000) {
       const options = { timeout: timeout_ms };
-      const result = await client.callTool({ name: named(tool), arguments: args }, undefined, options);
+      const params = { name: named(tool), arguments: args };
+      const result = await client.callTool(params, undefined, options);
       const text = result.content.map((part) => part.text ?? '').join('\n');
       return { text, failed: result.isError === true };
     },
