@@ -80,7 +80,7 @@ def guarded(world):
     world.say.quote("what the agent was told", deletion)
     world.check(
         "deletion and forgery are refused, with the freeze and its reason in words",
-        all("froze" in text and "release weekend" in text for text in (deletion, forgery)),
+        all("freeze" in text and "release weekend" in text for text in (deletion, forgery)),
         f"{deletion}\n{forgery}",
     )
     world.check("reads still work during the freeze", '"1200"' in count, count)
