@@ -154,11 +154,9 @@ Tone entry_tone(const json::value& entry) {
 
 std::string payload_block(std::string_view label, const json::value& entry, std::string_view key,
                           const Style& style) {
-  constexpr std::size_t kLinesMax = 60;
   const auto* payload = find(entry, key);
   if (payload == nullptr || payload->is_null()) return {};
-  return fmt::format("  {}\n", style.paint(Tone::dim, label)) +
-         json_block(*payload, "    ", kLinesMax);
+  return fmt::format("  {}\n", style.paint(Tone::dim, label)) + json_block(*payload, "    ", {});
 }
 
 std::string padded(std::string_view text, std::size_t columns) {

@@ -72,24 +72,29 @@ std::string fields_text(const std::vector<Labelled>& fields, const Style& style)
   return out;
 }
 
-std::string json_block(const json::value& value, std::string_view indent, std::size_t lines_max) {
-  constexpr std::size_t kLineMax = 400;
-  const std::string pretty = pretty_json(value);
+std::string json_block(const json::value& value, std::string_view indent,
+                       const BlockLimits& limits) {
+  const std::string pretty = escape_invisible(pretty_json(value));
   std::string_view rest = pretty;
   std::string out;
+  bool cut = false;
   for (std::size_t line = 0; !rest.empty(); ++line) {
-    if (line == lines_max) return out + std::string(indent) + "… (all of it with --json)\n";
+    if (line == limits.lines) {
+      cut = true;
+      break;
+    }
     const auto end = rest.find('\n');
-    out += indent;
-    out += for_display(rest.substr(0, end), kLineMax);
-    out += '\n';
+    const auto text = rest.substr(0, end);
+    cut = cut || text.size() > limits.line_bytes;
+    out += fmt::format("{}{}\n", indent, for_display(text, limits.line_bytes));
     rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
   }
+  if (cut) out += fmt::format("{}… CUT: this is not all of it; see all with --json\n", indent);
   return out;
 }
 
 std::string json_line(const json::value& value, std::size_t bytes_max) {
-  return for_display(write_json(value), bytes_max);
+  return for_display(escape_invisible(write_json(value)), bytes_max);
 }
 
 std::string session_text(const json::value& session, Timestamp now, const Style& style) {
@@ -197,9 +202,10 @@ std::string pending_text(const json::value& pending, Timestamp now, const Style&
                       {"digest", clean("digest").substr(0, 12)}},
                      style);
   if (const auto* arguments = find(pending, "arguments")) {
-    constexpr std::size_t kLinesMax = 200;
+    // Who approves must see all of it: limits only against what no terminal can take.
+    constexpr BlockLimits kAll{.lines = 100'000, .line_bytes = 1u << 20};
     out += fmt::format("  {}\n", style.paint(Tone::dim, "arguments"));
-    out += json_block(*arguments, "    ", kLinesMax);
+    out += json_block(*arguments, "    ", kAll);
   }
   if (const auto* votes = find_array(pending, "votes")) {
     for (const auto& vote : *votes) {

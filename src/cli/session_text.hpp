@@ -34,8 +34,14 @@ struct Labelled {
 };
 std::string fields_text(const std::vector<Labelled>& fields, const Style& style);
 
-// Untrusted JSON, indented, each line made safe for a terminal, at most `lines_max` lines.
-std::string json_block(const json::value& value, std::string_view indent, std::size_t lines_max);
+// Untrusted JSON, indented, each line made safe for a terminal. What is over the limits is cut, and
+// the last line says so.
+struct BlockLimits {
+  std::size_t lines = 60;
+  std::size_t line_bytes = 400;
+};
+std::string json_block(const json::value& value, std::string_view indent,
+                       const BlockLimits& limits);
 // Compact, on one line.
 std::string json_line(const json::value& value, std::size_t bytes_max);
 

@@ -1,5 +1,7 @@
 #include "cli/style.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -32,6 +34,13 @@ constexpr std::array kZero = {
     Range{0x064B, 0x065F}, Range{0x1AB0, 0x1AFF}, Range{0x1DC0, 0x1DFF}, Range{0x200B, 0x200F},
     Range{0x202A, 0x202E}, Range{0x2060, 0x2064}, Range{0x2066, 0x2069}, Range{0x20D0, 0x20FF},
     Range{0xFE00, 0xFE0F}, Range{0xFE20, 0xFE2F}, Range{0xFEFF, 0xFEFF},
+};
+
+// What changes how text reads without being seen.
+constexpr std::array kInvisible = {
+    Range{0x007F, 0x009F}, Range{0x00AD, 0x00AD}, Range{0x061C, 0x061C},
+    Range{0x180E, 0x180E}, Range{0x200B, 0x200F}, Range{0x2028, 0x202E},
+    Range{0x2060, 0x206F}, Range{0xFEFF, 0xFEFF}, Range{0xFFF9, 0xFFFB},
 };
 
 bool contains(const auto& ranges, char32_t c) {
@@ -126,6 +135,20 @@ std::string truncate(std::string_view text, std::size_t columns) {
     text.remove_prefix(length);
   }
   return out + "…";
+}
+
+std::string escape_invisible(std::string_view json_text) {
+  std::string out;
+  while (!json_text.empty()) {
+    const auto [character, length] = first_character(json_text);
+    if (contains(kInvisible, character)) {
+      out += fmt::format("\\u{:04x}", static_cast<std::uint32_t>(character));
+    } else {
+      out += json_text.substr(0, length);
+    }
+    json_text.remove_prefix(length);
+  }
+  return out;
 }
 
 std::string wrap(std::string_view text, std::size_t columns, std::string_view indent) {

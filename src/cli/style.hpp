@@ -32,6 +32,10 @@ std::size_t display_width(std::string_view text);
 // `text` cut to `columns` with "…" where it was cut, never inside a character.
 std::string truncate(std::string_view text, std::size_t columns);
 
+// JSON text with the characters that nobody sees (bidirectional controls, zero-width ones, C1
+// controls) as \uXXXX, so that what is read is what is there.
+std::string escape_invisible(std::string_view json_text);
+
 // `text` in lines of at most `columns`, broken at spaces where it can.
 std::string wrap(std::string_view text, std::size_t columns, std::string_view indent);
 

@@ -162,9 +162,22 @@ TEST(WaitText, SaysWhatTheIntentWaitsFor) {
 TEST(JsonBlock, StopsAtItsLimitAndSaysSo) {
   json::array many;
   for (int i = 0; i < 50; ++i) many.push_back(i);
-  const auto text = json_block(many, "  ", 5);
+  const auto text = json_block(many, "  ", {.lines = 5});
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 6);
   EXPECT_THAT(text, HasSubstr("--json"));
+}
+
+TEST(JsonBlock, ShowsWhatWouldNotBeSeen) {
+  // A right-to-left override makes "txt.exe" read as something else; a zero-width space hides.
+  const auto text = json_block(json::object{{"path", "a\u202Etxt.exe\u200B"}}, "", {});
+  EXPECT_THAT(text, HasSubstr("a\\u202etxt.exe\\u200b"));
+  EXPECT_THAT(json_line(json::object{{"path", "\u2066x"}}, 100), HasSubstr("\\u2066x"));
+}
+
+TEST(PendingText, CutsNothingOfLongArguments) {
+  auto item = pending_item();
+  item.as_object()["arguments"] = json::object{{"sql", std::string(5000, 'x') + " DROP"}};
+  EXPECT_THAT(pending_text(item, kNow, kPlain), HasSubstr("x DROP"));
 }
 
 json::value session_item(const std::string& name) {

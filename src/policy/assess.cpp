@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "base/text.hpp"
 #include "policy/compiled_policy.hpp"
@@ -101,12 +100,22 @@ void GlobIndex::add(std::size_t rule, const std::vector<std::string>& globs) {
     auto& bucket = by_prefix_[prefix];
     auto found = std::find_if(bucket.begin(), bucket.end(),
                               [&](const Glob& other) { return other.text == glob; });
-    if (found == bucket.end()) found = bucket.insert(bucket.end(), Glob{glob, {}});
+    if (found == bucket.end()) found = bucket.insert(bucket.end(), Glob{glob, {}, {}});
     found->rules.push_back(static_cast<std::uint32_t>(rule));
     const auto place =
         std::lower_bound(prefix_lengths_.begin(), prefix_lengths_.end(), prefix.size());
     if (place == prefix_lengths_.end() || *place != prefix.size()) {
       prefix_lengths_.insert(place, prefix.size());
+    }
+  }
+}
+
+void GlobIndex::settle(std::size_t rules) {
+  for (auto& [prefix, bucket] : by_prefix_) {
+    for (Glob& glob : bucket) {
+      if (glob.rules.size() <= rules / 64) continue;
+      glob.set.emplace(rules);
+      for (const std::uint32_t rule : glob.rules) glob.set->add(rule);
     }
   }
 }
@@ -119,7 +128,11 @@ RuleSet GlobIndex::match(std::string_view text) const {
     if (bucket == by_prefix_.end()) continue;
     for (const Glob& glob : bucket->second) {
       if (!glob_match(glob.text, text)) continue;
-      for (const std::uint32_t rule : glob.rules) rules.add(rule);
+      if (glob.set) {
+        rules.add(*glob.set);
+      } else {
+        for (const std::uint32_t rule : glob.rules) rules.add(rule);
+      }
     }
   }
   return rules;
@@ -127,33 +140,48 @@ RuleSet GlobIndex::match(std::string_view text) const {
 
 CompiledPolicy::CompiledPolicy(PolicyContent content)
     : content_(std::move(content)),
-      order_(content_.rules.size()),
-      conditions_(content_.rules.size()),
       tools_(content_.rules.size()),
       principals_(content_.rules.size()),
       sessions_(content_.rules.size()) {
-  const auto& rules = content_.rules;
-  std::iota(order_.begin(), order_.end(), std::size_t{0});
-  std::sort(order_.begin(), order_.end(), [&](std::size_t a, std::size_t b) {
-    return rules[a].verdict != rules[b].verdict ? rules[a].verdict > rules[b].verdict : a < b;
+  for (std::size_t rule = 0; rule < content_.rules.size(); ++rule) {
+    places_.push_back(make_place(rule));
+  }
+  std::sort(places_.begin(), places_.end(), [](const Place& a, const Place& b) {
+    return a.verdict != b.verdict ? a.verdict > b.verdict : a.rule < b.rule;
   });
-  for (std::size_t place = 0; place < order_.size(); ++place) {
-    const Rule& rule = rules[order_[place]];
+  for (std::size_t place = 0; place < places_.size(); ++place) {
+    const Rule& rule = content_.rules[places_[place].rule];
     tools_.add(place, rule.tools);
     principals_.add(place, rule.principals);
     sessions_.add(place, rule.sessions);
-    if (!rule.arguments) continue;
-    Condition& condition = conditions_[order_[place]];
-    condition.exists = true;
-    if (auto program = SchemaProgram::compile(*rule.arguments, {}, keys_)) {
-      condition.schema = std::move(*program);
-    }
   }
+  for (GlobIndex* index : {&tools_, &principals_, &sessions_}) index->settle(places_.size());
   for (const ServerSpec& server : content_.servers) {
     for (const auto& [name, tool] : server.tools) {
       catalogue_.emplace(tool_name(server.name, name), Listed{&server, &tool});
     }
   }
+}
+
+CompiledPolicy::Place CompiledPolicy::make_place(std::size_t rule) {
+  const Rule& spec = content_.rules[rule];
+  Place place;
+  place.rule = static_cast<std::uint32_t>(rule);
+  place.verdict = spec.verdict;
+  place.has_window = spec.utc_minutes.has_value();
+  if (!spec.effects.empty()) place.effects = 0;
+  for (const Effect effect : spec.effects) {
+    place.effects = static_cast<std::uint8_t>(place.effects | 1u << static_cast<unsigned>(effect));
+  }
+  place.has_condition = spec.arguments.has_value();
+  if (!place.has_condition) return place;
+  if (auto program = SchemaProgram::compile(*spec.arguments, {}, keys_)) {
+    const auto guard = (*program)->guard();
+    place.has_guard = guard.has_value();
+    if (guard) place.guard = *guard;
+    place.condition = std::move(*program);
+  }
+  return place;
 }
 
 CompiledPolicy::Listed CompiledPolicy::listed(std::string_view name) const {
@@ -196,11 +224,6 @@ CompiledPolicy::Classed CompiledPolicy::classify(const Call& call, const Listed&
   return {declared, "as the catalogue states"};
 }
 
-bool CompiledPolicy::in_effects(const Rule& rule, Effect effect) const {
-  return rule.effects.empty() ||
-         std::find(rule.effects.begin(), rule.effects.end(), effect) != rule.effects.end();
-}
-
 bool CompiledPolicy::in_window(const Rule& rule, Timestamp now) {
   if (!rule.utc_minutes) return true;
   std::int64_t minute = now.ms / kMinuteMs % kDayMinutes;
@@ -209,13 +232,12 @@ bool CompiledPolicy::in_window(const Rule& rule, Timestamp now) {
   return from < to ? minute >= from && minute < to : minute >= from || minute < to;
 }
 
-CompiledPolicy::Answer CompiledPolicy::ask_condition(std::size_t rule, const json::value& arguments,
-                                                     SharedLookups& lookups,
-                                                     SchemaMismatch* why) const {
-  const Condition& condition = conditions_[rule];
-  if (!condition.exists) return Answer::matches;
-  if (!condition.schema) return Answer::cannot_tell;
-  switch (condition.schema->evaluate(arguments, lookups, why)) {
+CompiledPolicy::Answer CompiledPolicy::ask_condition(const Place& place,
+                                                     const json::value& arguments,
+                                                     SharedLookups& lookups, SchemaMismatch* why) {
+  if (!place.has_condition) return Answer::matches;
+  if (!place.condition) return Answer::cannot_tell;
+  switch (place.condition->evaluate(arguments, lookups, why)) {
     case SchemaAnswer::matches:
       return Answer::matches;
     case SchemaAnswer::differs:
@@ -226,14 +248,17 @@ CompiledPolicy::Answer CompiledPolicy::ask_condition(std::size_t rule, const jso
   return Answer::cannot_tell;
 }
 
-bool CompiledPolicy::holds(std::size_t rule, Effect effect, Timestamp now,
+bool CompiledPolicy::holds(const Place& place, Effect effect, Timestamp now,
                            const json::value& arguments, SharedLookups& lookups) const {
-  const Rule& spec = content_.rules[rule];
-  if (!in_effects(spec, effect) || !in_window(spec, now)) return false;
-  const Answer answer = ask_condition(rule, arguments, lookups, nullptr);
+  if (!in_effects(place, effect)) return false;
+  if (place.has_guard && !lookups.may_satisfy(place.guard, keys_.name(place.guard.key))) {
+    return false;
+  }
+  if (place.has_window && !in_window(content_.rules[place.rule], now)) return false;
+  const Answer answer = ask_condition(place, arguments, lookups, nullptr);
   // Fail closed: what cannot be told holds, except where it would loosen.
   return answer == Answer::matches ||
-         (answer == Answer::cannot_tell && spec.verdict != Verdict::allow);
+         (answer == Answer::cannot_tell && place.verdict != Verdict::allow);
 }
 
 const Rule* CompiledPolicy::deciding_rule(const Call& call, Effect effect) const {
@@ -245,10 +270,10 @@ const Rule* CompiledPolicy::deciding_rule(const Call& call, Effect effect) const
   const json::value& arguments = arguments_of(call, none);
   SharedLookups lookups(arguments.if_object(), keys_.size());
   const Rule* deciding = nullptr;
-  candidates.visit([&](std::size_t place) {
-    const std::size_t rule = order_[place];
-    if (!holds(rule, effect, call.now, arguments, lookups)) return false;
-    deciding = &content_.rules[rule];
+  candidates.visit([&](std::size_t number) {
+    const Place& place = places_[number];
+    if (!holds(place, effect, call.now, arguments, lookups)) return false;
+    deciding = &content_.rules[place.rule];
     return true;
   });
   return deciding;
@@ -312,9 +337,9 @@ Assessment CompiledPolicy::assess(const Call& call) const {
   return make_assessment(call, found, classed, deciding_rule(call, classed.effect));
 }
 
-std::string CompiledPolicy::why_not(std::size_t rule, const Call& call, Effect effect,
+std::string CompiledPolicy::why_not(const Place& place, const Call& call, Effect effect,
                                     const json::value& arguments) const {
-  const Rule& spec = content_.rules[rule];
+  const Rule& spec = content_.rules[place.rule];
   if (!matches_any(spec.tools, call.tool)) {
     return "tool does not match " + listed_globs(spec.tools);
   }
@@ -324,7 +349,7 @@ std::string CompiledPolicy::why_not(std::size_t rule, const Call& call, Effect e
   if (!matches_any(spec.sessions, call.session.value)) {
     return "session does not match " + listed_globs(spec.sessions);
   }
-  if (!in_effects(spec, effect)) {
+  if (!in_effects(place, effect)) {
     return fmt::format("effect {} is not among its effects", to_string(effect));
   }
   if (!in_window(spec, call.now)) {
@@ -334,7 +359,7 @@ std::string CompiledPolicy::why_not(std::size_t rule, const Call& call, Effect e
   }
   SharedLookups lookups(nullptr, 0);
   SchemaMismatch mismatch;
-  switch (ask_condition(rule, arguments, lookups, &mismatch)) {
+  switch (ask_condition(place, arguments, lookups, &mismatch)) {
     case Answer::matches:
       return "";
     case Answer::cannot_tell:
@@ -355,13 +380,14 @@ Explanation CompiledPolicy::explain(const Call& call) const {
   explanation.effect_reason = classed.reason;
   const json::value none = json::object{};
   const json::value& arguments = arguments_of(call, none);
-  for (std::size_t i = 0; i < content_.rules.size(); ++i) {
-    const Rule& rule = content_.rules[i];
-    RuleTrace trace;
+  explanation.rules.resize(content_.rules.size());
+  for (const Place& place : places_) {
+    const Rule& rule = content_.rules[place.rule];
+    RuleTrace& trace = explanation.rules[place.rule];
     trace.rule = rule.name;
     trace.line = rule.line;
     trace.verdict = rule.verdict;
-    trace.why = why_not(i, call, classed.effect, arguments);
+    trace.why = why_not(place, call, classed.effect, arguments);
     trace.matched = trace.why.empty();
     if (trace.matched) {
       trace.why = &rule == deciding ? "decides"
@@ -369,7 +395,6 @@ Explanation CompiledPolicy::explain(const Call& call) const {
                       ? fmt::format("matches too, after \"{}\"", deciding->name)
                       : fmt::format("matches, but \"{}\" is stricter", deciding->name);
     }
-    explanation.rules.push_back(std::move(trace));
   }
   return explanation;
 }
@@ -394,9 +419,10 @@ bool CompiledPolicy::may_ever_call(const Principal& principal, const std::string
     const auto effect = static_cast<Effect>(e);
     bool always_denied = false;
     bool perhaps_not = false;
-    candidates.visit([&](std::size_t place) {
-      const Rule& rule = content_.rules[order_[place]];
-      if (!in_effects(rule, effect)) return false;
+    candidates.visit([&](std::size_t number) {
+      const Place& place = places_[number];
+      const Rule& rule = content_.rules[place.rule];
+      if (!in_effects(place, effect)) return false;
       always_denied = always_denied || (rule.verdict == Verdict::deny && anywhere(rule) &&
                                         !rule.arguments && !rule.utc_minutes);
       perhaps_not = perhaps_not || rule.verdict != Verdict::deny;

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -44,12 +45,15 @@ public:
   explicit GlobIndex(std::size_t rules) : any_(rules) {}
   // No globs: the rule matches any text.
   void add(std::size_t rule, const std::vector<std::string>& globs);
+  // After the last add: the rules of common globs become sets.
+  void settle(std::size_t rules);
   RuleSet match(std::string_view text) const;
 
 private:
   struct Glob {
     std::string text;
     std::vector<std::uint32_t> rules;
+    std::optional<RuleSet> set;  // of the same rules, where they are many
   };
   struct Hash {
     using is_transparent = void;
@@ -100,22 +104,32 @@ private:
     Effect effect = Effect::destructive;
     std::string reason;
   };
-  struct Condition {
-    bool exists = false;
-    std::shared_ptr<const SchemaProgram> schema;  // null where it did not compile
+  // A rule as it stands in the index: what deciding reads of it, side by side.
+  struct Place {
+    std::uint32_t rule = 0;       // in content_.rules
+    std::uint8_t effects = 0xFF;  // one bit each
+    Verdict verdict = Verdict::deny;
+    bool has_window = false;
+    bool has_condition = false;
+    bool has_guard = false;
+    SchemaGuard guard;
+    std::shared_ptr<const SchemaProgram> condition;  // null where it did not compile
   };
   enum class Answer { matches, differs, cannot_tell };
 
   Listed listed(std::string_view name) const;
   Classed classify(const Call& call, const Listed& listed) const;
-  bool in_effects(const Rule& rule, Effect effect) const;
+  Place make_place(std::size_t rule);
+  static bool in_effects(const Place& place, Effect effect) {
+    return (place.effects >> static_cast<unsigned>(effect) & 1) != 0;
+  }
   static bool in_window(const Rule& rule, Timestamp now);
-  Answer ask_condition(std::size_t rule, const json::value& arguments, SharedLookups& lookups,
-                       SchemaMismatch* why) const;
+  static Answer ask_condition(const Place& place, const json::value& arguments,
+                              SharedLookups& lookups, SchemaMismatch* why);
   // Whether the rest of the rule, beside its globs, holds for the call.
-  bool holds(std::size_t rule, Effect effect, Timestamp now, const json::value& arguments,
+  bool holds(const Place& place, Effect effect, Timestamp now, const json::value& arguments,
              SharedLookups& lookups) const;
-  std::string why_not(std::size_t rule, const Call& call, Effect effect,
+  std::string why_not(const Place& place, const Call& call, Effect effect,
                       const json::value& arguments) const;
   const Rule* deciding_rule(const Call& call, Effect effect) const;
   Assessment make_assessment(const Call& call, const Listed& listed, const Classed& classed,
@@ -123,9 +137,8 @@ private:
   std::vector<BudgetClaim> claims(const Call& call) const;
 
   PolicyContent content_;
-  std::vector<std::size_t> order_;  // the index's order: places in content_.rules
   KeyTable keys_;
-  std::vector<Condition> conditions_;  // of content_.rules
+  std::vector<Place> places_;  // the worst verdict first
   GlobIndex tools_;
   GlobIndex principals_;
   GlobIndex sessions_;

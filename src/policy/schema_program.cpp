@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <set>
 
 #include "base/text.hpp"
@@ -190,14 +191,63 @@ bool json_equal(const json::value& a, const json::value& b) {
 }
 
 std::uint32_t KeyTable::intern(std::string_view key) {
-  return ids_.try_emplace(std::string(key), static_cast<std::uint32_t>(ids_.size())).first->second;
+  const auto [found, added] =
+      ids_.try_emplace(std::string(key), static_cast<std::uint32_t>(ids_.size()));
+  if (added) names_.push_back(&found->first);
+  return found->second;
+}
+
+SharedLookups::Found& SharedLookups::look(std::uint32_t key, const std::string& name) {
+  Found& found = found_[key];
+  if (found.looked) return found;
+  found.looked = true;
+  found.value = object_->if_contains(name);
+  if (found.value == nullptr) return found;
+  found.type = type_of(*found.value);
+  if (found.value->is_number()) found.number = found.value->to_number<double>();
+  return found;
 }
 
 const json::value* SharedLookups::find(const json::object& object, const SchemaKey& key) {
   if (&object != object_) return object.if_contains(key.name);
-  Found& found = found_[key.id];
-  if (!found.looked) found = {true, object.if_contains(key.name)};
-  return found.value;
+  return look(key.id, key.name).value;
+}
+
+bool SharedLookups::may_satisfy(const SchemaGuard& guard, const std::string& name) {
+  if (object_ == nullptr) return true;
+  const Found& found = look(guard.key, name);
+  if ((found.type & guard.types) == 0) return false;
+  // Rounding to double keeps the order, and the bounds are exact: what is within them stays so.
+  return (found.type & kTypeNumber) == 0 ||
+         (found.number >= guard.low && found.number <= guard.high);
+}
+
+std::optional<SchemaGuard> SchemaProgram::guard() const {
+  const SchemaNode& root = nodes_[0];
+  if (!root.object) return std::nullopt;
+  const auto bound = [](const std::optional<json::value>& limit,
+                        const std::optional<json::value>& exclusive, double none) {
+    constexpr double kExact = 9007199254740992.0;
+    const json::value* value = limit ? &*limit : exclusive ? &*exclusive : nullptr;
+    if (value == nullptr) return none;
+    const double number = value->to_number<double>();
+    return value->is_double() || std::abs(number) < kExact ? number : none;
+  };
+  for (const SchemaKey& key : root.object->required) {
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    SchemaGuard guard{key.id, kTypeAny, -kInfinity, kInfinity};
+    const auto property = root.object->property_index.find(key.name);
+    if (property != root.object->property_index.end()) {
+      const SchemaNode& node = nodes_[root.object->properties[property->second].second];
+      guard.types = node.types;
+      if (node.number) {
+        guard.low = bound(node.number->minimum, node.number->above, -kInfinity);
+        guard.high = bound(node.number->maximum, node.number->below, kInfinity);
+      }
+    }
+    return guard;
+  }
+  return std::nullopt;
 }
 
 class SchemaEvaluation {
@@ -221,9 +271,11 @@ private:
   bool satisfies(const json::value& value, const SchemaNode& node, SchemaMismatch* why) {
     const std::uint8_t type = type_of(value);
     if ((node.types & type) == 0) {
-      return node.types == 0 ? differs(why, "nothing is allowed here")
-                             : differs(why, "{} is {}; expected {}", shown(value), type_name(type),
-                                       type_names(node.types));
+      return node.types == 0 ? differs(why, [&] { return fmt::format("nothing is allowed here"); })
+                             : differs(why, [&] {
+                                 return fmt::format("{} is {}; expected {}", shown(value),
+                                                    type_name(type), type_names(node.types));
+                               });
     }
     if (node.values && !is_one_of(value, *node.values, why)) return false;
     if (node.object && type == kTypeObject && !object(value, *node.object, why)) return false;
@@ -235,13 +287,15 @@ private:
     return !node.logic || logic(value, *node.logic, why);
   }
 
-  template <typename... Args>
-  bool differs(SchemaMismatch* why, fmt::format_string<Args...> text, Args&&... args) {
-    if (why != nullptr) *why = {"", fmt::format(text, std::forward<Args>(args)...)};
+  // `text` is called only where somebody wants to know.
+  template <typename Text>
+  static bool differs(SchemaMismatch* why, Text text) {
+    if (why != nullptr) *why = {"", text()};
     return false;
   }
-  static bool under(SchemaMismatch* why, const std::string& step) {
-    if (why != nullptr) why->pointer.insert(0, step);
+  template <typename Step>
+  static bool under(SchemaMismatch* why, Step step) {
+    if (why != nullptr) why->pointer.insert(0, step());
     return false;
   }
 
@@ -252,30 +306,42 @@ private:
       if (json_equal(value, allowed)) return true;
     }
     if (why == nullptr) return false;
-    if (values.size() == 1) return differs(why, "{} is not {}", shown(value), shown(values[0]));
+    if (values.size() == 1)
+      return differs(why,
+                     [&] { return fmt::format("{} is not {}", shown(value), shown(values[0])); });
     std::string list;
     for (std::size_t i = 0; i < values.size() && i < 8; ++i) {
       list += (i == 0 ? "" : ", ") + shown(values[i]);
     }
     if (values.size() > 8) list += ", …";
-    return differs(why, "{} is none of {}", shown(value), list);
+    return differs(why, [&] { return fmt::format("{} is none of {}", shown(value), list); });
   }
 
   bool number(const json::value& value, const SchemaNumberRules& rules, SchemaMismatch* why) {
     if (rules.minimum && compare_numbers(value, *rules.minimum) < 0) {
-      return differs(why, "{} is under the minimum, {}", shown(value), shown(*rules.minimum));
+      return differs(why, [&] {
+        return fmt::format("{} is under the minimum, {}", shown(value), shown(*rules.minimum));
+      });
     }
     if (rules.maximum && compare_numbers(value, *rules.maximum) > 0) {
-      return differs(why, "{} is over the maximum, {}", shown(value), shown(*rules.maximum));
+      return differs(why, [&] {
+        return fmt::format("{} is over the maximum, {}", shown(value), shown(*rules.maximum));
+      });
     }
     if (rules.above && compare_numbers(value, *rules.above) <= 0) {
-      return differs(why, "{} is not above {}", shown(value), shown(*rules.above));
+      return differs(why, [&] {
+        return fmt::format("{} is not above {}", shown(value), shown(*rules.above));
+      });
     }
     if (rules.below && compare_numbers(value, *rules.below) >= 0) {
-      return differs(why, "{} is not below {}", shown(value), shown(*rules.below));
+      return differs(why, [&] {
+        return fmt::format("{} is not below {}", shown(value), shown(*rules.below));
+      });
     }
     if (rules.multiple_of && !is_multiple(value, *rules.multiple_of)) {
-      return differs(why, "{} is no multiple of {}", shown(value), shown(*rules.multiple_of));
+      return differs(why, [&] {
+        return fmt::format("{} is no multiple of {}", shown(value), shown(*rules.multiple_of));
+      });
     }
     return true;
   }
@@ -285,37 +351,48 @@ private:
     if (rules.min_length > 0 || rules.max_length) {
       const std::uint64_t length = characters(text);
       if (length < rules.min_length) {
-        return differs(why, "{} has {} characters; the minimum is {}", shown(value), length,
-                       rules.min_length);
+        return differs(why, [&] {
+          return fmt::format("{} has {} characters; the minimum is {}", shown(value), length,
+                             rules.min_length);
+        });
       }
       if (rules.max_length && length > *rules.max_length) {
-        return differs(why, "{} has {} characters; the maximum is {}", shown(value), length,
-                       *rules.max_length);
+        return differs(why, [&] {
+          return fmt::format("{} has {} characters; the maximum is {}", shown(value), length,
+                             *rules.max_length);
+        });
       }
     }
     if (rules.pattern && !finds(rules.pattern, text)) {
-      return differs(why, "{} does not match the pattern {}", shown(value),
-                     for_display(rules.pattern->pattern(), 200));
+      return differs(why, [&] {
+        return fmt::format("{} does not match the pattern {}", shown(value),
+                           for_display(rules.pattern->pattern(), 200));
+      });
     }
     return true;
   }
 
   bool array(const json::array& items, const SchemaArrayRules& rules, SchemaMismatch* why) {
     if (items.size() < rules.min_items) {
-      return differs(why, "has {} items; the minimum is {}", items.size(), rules.min_items);
+      return differs(why, [&] {
+        return fmt::format("has {} items; the minimum is {}", items.size(), rules.min_items);
+      });
     }
     if (rules.max_items && items.size() > *rules.max_items) {
-      return differs(why, "has {} items; the maximum is {}", items.size(), *rules.max_items);
+      return differs(why, [&] {
+        return fmt::format("has {} items; the maximum is {}", items.size(), *rules.max_items);
+      });
     }
     for (std::size_t i = 0; i < items.size(); ++i) {
       const bool in_prefix = i < rules.prefix.size();
       if (!in_prefix && !rules.rest) break;
       if (!satisfies(items[i], in_prefix ? rules.prefix[i] : *rules.rest, why)) {
-        return under(why, "/" + std::to_string(i));
+        return under(why, [&] { return "/" + std::to_string(i); });
       }
     }
     if (rules.contains && !contains(items, rules, why)) return false;
-    if (rules.unique && !all_different(items)) return differs(why, "holds the same item twice");
+    if (rules.unique && !all_different(items))
+      return differs(why, [&] { return fmt::format("holds the same item twice"); });
     return true;
   }
 
@@ -324,12 +401,16 @@ private:
         items.begin(), items.end(),
         [&](const json::value& item) { return satisfies(item, *rules.contains, nullptr); }));
     if (count < rules.min_contains) {
-      return differs(why, "{} items are of the kind that `contains` asks for; the minimum is {}",
-                     count, rules.min_contains);
+      return differs(why, [&] {
+        return fmt::format("{} items are of the kind that `contains` asks for; the minimum is {}",
+                           count, rules.min_contains);
+      });
     }
     if (rules.max_contains && count > *rules.max_contains) {
-      return differs(why, "{} items are of the kind that `contains` asks for; the maximum is {}",
-                     count, *rules.max_contains);
+      return differs(why, [&] {
+        return fmt::format("{} items are of the kind that `contains` asks for; the maximum is {}",
+                           count, *rules.max_contains);
+      });
     }
     return true;
   }
@@ -346,19 +427,25 @@ private:
     const json::object& object = value.get_object();
     for (const SchemaKey& key : rules.required) {
       if (lookups_.find(object, key) == nullptr) {
-        return differs(why, "{} is missing", shown(key.name));
+        return differs(why, [&] { return fmt::format("{} is missing", shown(key.name)); });
       }
     }
     if (object.size() < rules.min_properties) {
-      return differs(why, "has {} members; the minimum is {}", object.size(), rules.min_properties);
+      return differs(why, [&] {
+        return fmt::format("has {} members; the minimum is {}", object.size(),
+                           rules.min_properties);
+      });
     }
     if (rules.max_properties && object.size() > *rules.max_properties) {
-      return differs(why, "has {} members; the maximum is {}", object.size(),
-                     *rules.max_properties);
+      return differs(why, [&] {
+        return fmt::format("has {} members; the maximum is {}", object.size(),
+                           *rules.max_properties);
+      });
     }
     for (const auto& [key, node] : rules.properties) {
       const auto* member = lookups_.find(object, key);
-      if (member != nullptr && !satisfies(*member, node, why)) return under(why, escaped(key.name));
+      if (member != nullptr && !satisfies(*member, node, why))
+        return under(why, [&] { return escaped(key.name); });
     }
     if ((!rules.patterns.empty() || rules.additional || rules.names) &&
         !each_member(object, rules, why)) {
@@ -376,11 +463,11 @@ private:
         ++steps_;
         if (!finds(pattern, key)) continue;
         known = true;
-        if (!satisfies(member.value(), node, why)) return under(why, escaped(key));
+        if (!satisfies(member.value(), node, why)) return under(why, [&] { return escaped(key); });
       }
       if (!known && rules.additional && !satisfies(member.value(), *rules.additional, why)) {
         if (nodes_[*rules.additional].types == 0) return not_allowed(key, rules, why);
-        return under(why, escaped(key));
+        return under(why, [&] { return escaped(key); });
       }
       if (rules.names && !satisfies(json::value(member.key()), *rules.names, why)) {
         if (why != nullptr) why->text = fmt::format("the name {}: {}", shown(key), why->text);
@@ -397,8 +484,10 @@ private:
       if (names.size() < kSuggestionsMax) names.push_back(known.name);
     }
     const auto meant = nearest(key.substr(0, 200), names);
-    return differs(why, "{} is not allowed here{}", shown(key),
-                   meant.empty() ? "" : fmt::format("; did you mean {}?", shown(meant)));
+    return differs(why, [&] {
+      return fmt::format("{} is not allowed here{}", shown(key),
+                         meant.empty() ? "" : fmt::format("; did you mean {}?", shown(meant)));
+    });
   }
 
   bool dependents(const json::value& value, const SchemaObjectRules& rules, SchemaMismatch* why) {
@@ -407,7 +496,9 @@ private:
       if (lookups_.find(object, key) == nullptr) continue;
       for (const SchemaKey& other : needed) {
         if (lookups_.find(object, other) == nullptr) {
-          return differs(why, "{} is missing; {} needs it", shown(other.name), shown(key.name));
+          return differs(why, [&] {
+            return fmt::format("{} is missing; {} needs it", shown(other.name), shown(key.name));
+          });
         }
       }
     }
@@ -424,17 +515,22 @@ private:
     }
     const auto holds = [&](SchemaNodeId id) { return satisfies(value, id, nullptr); };
     if (!rules.any.empty() && std::none_of(rules.any.begin(), rules.any.end(), holds)) {
-      return differs(why, "{} matches none of the {} alternatives", shown(value), rules.any.size());
+      return differs(why, [&] {
+        return fmt::format("{} matches none of the {} alternatives", shown(value),
+                           rules.any.size());
+      });
     }
     if (!rules.one.empty()) {
       const auto count = std::count_if(rules.one.begin(), rules.one.end(), holds);
       if (count != 1) {
-        return differs(why, "{} matches {} of the {} alternatives; exactly one is expected",
-                       shown(value), count, rules.one.size());
+        return differs(why, [&] {
+          return fmt::format("{} matches {} of the {} alternatives; exactly one is expected",
+                             shown(value), count, rules.one.size());
+        });
       }
     }
     if (rules.none && (holds(*rules.none) || too_complex_)) {
-      return differs(why, "{} is what `not` excludes", shown(value));
+      return differs(why, [&] { return fmt::format("{} is what `not` excludes", shown(value)); });
     }
     if (rules.condition) {
       const auto& branch = holds(*rules.condition) ? rules.then : rules.otherwise;

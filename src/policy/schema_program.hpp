@@ -29,15 +29,26 @@ namespace gavel {
 class KeyTable {
 public:
   std::uint32_t intern(std::string_view key);
+  const std::string& name(std::uint32_t id) const { return *names_[id]; }
   std::size_t size() const { return ids_.size(); }
 
 private:
   std::unordered_map<std::string, std::uint32_t> ids_;
+  std::vector<const std::string*> names_;  // into ids_, whose keys stay where they are
 };
 
 struct SchemaKey {
   std::string name;
   std::uint32_t id = 0;
+};
+
+// What every value that satisfies a schema has: a member of certain types and, if it is a number,
+// within certain bounds. It tells most values apart at the cost of a comparison.
+struct SchemaGuard {
+  std::uint32_t key = 0;
+  std::uint8_t types = 0;
+  double low = 0;
+  double high = 0;
 };
 
 // Finds members of one object, each key at most once.
@@ -47,12 +58,17 @@ public:
   SharedLookups(const json::object* object, std::size_t keys)
       : object_(object), found_(object == nullptr ? 0 : keys) {}
   const json::value* find(const json::object& object, const SchemaKey& key);
+  // False where the object surely does not satisfy the guard's schema. `name` is that of its key.
+  bool may_satisfy(const SchemaGuard& guard, const std::string& name);
 
 private:
   struct Found {
     bool looked = false;
+    std::uint8_t type = 0;  // of SchemaTypes; 0: there is no such member
     const json::value* value = nullptr;
+    double number = 0;
   };
+  Found& look(std::uint32_t key, const std::string& name);
   const json::object* object_;
   std::vector<Found> found_;
 };
@@ -144,6 +160,9 @@ public:
   // `mismatch` may be null; `lookups` was made with the KeyTable of compile.
   SchemaAnswer evaluate(const json::value& value, SharedLookups& lookups,
                         SchemaMismatch* mismatch) const;
+
+  // Nothing where no single member tells.
+  std::optional<SchemaGuard> guard() const;
 
 private:
   friend class SchemaCompiler;
