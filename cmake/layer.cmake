@@ -11,8 +11,7 @@ function(gavel_flags target)
   target_compile_options(${target} PRIVATE ${GAVEL_WARNINGS})
   target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   target_compile_definitions(${target} PUBLIC
-    BOOST_ASIO_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED BOOST_BEAST_SEPARATE_COMPILATION
-    VALIJSON_USE_EXCEPTIONS=1)
+    BOOST_ASIO_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED BOOST_BEAST_SEPARATE_COMPILATION)
 endfunction()
 
 function(gavel_layer name)

@@ -81,7 +81,7 @@ def guarded(world):
     held = {each["tool"]: each for each in gavel.pending(session)}
     world.check(
         "the SELECT is held: its function may change data, whatever the tool is called",
-        held["pg__query"]["effect"] != "read" and held["pg__query"]["hold"] in ("ask", "two_step"),
+        held["pg__query"]["effect"] == "destructive" and held["pg__query"]["hold"] == "two_step",
         str(held),
     )
     world.check(

@@ -330,5 +330,54 @@ TEST(SharedLookups, GiveTheSameAnswersAsTheObject) {
   }
 }
 
+TEST(SchemaGuard, NeverRejectsWhatTheSchemaAccepts) {
+  const std::vector<std::string_view> values = {R"({})",
+                                                R"({"a":null})",
+                                                R"({"a":"x"})",
+                                                R"({"a":-1})",
+                                                R"({"a":3})",
+                                                R"({"a":3.5})",
+                                                R"({"a":9007199254740992})",
+                                                R"({"a":9007199254740993})",
+                                                R"({"a":18446744073709551615})",
+                                                R"({"a":1e300})",
+                                                R"({"a":-1e300})",
+                                                R"({"a":[3]})",
+                                                R"({"b":3})"};
+  int rejected = 0;
+  for (const auto* member :
+       {"true", R"({"type":"string"})", R"({"type":"integer","minimum":3})", R"({"maximum":3})",
+        R"({"exclusiveMinimum":3})", R"({"minimum":9007199254740993})",
+        R"({"maximum":9007199254740993})", R"({"minimum":3,"exclusiveMaximum":3.5})",
+        R"({"type":["null","number"],"exclusiveMaximum":1e299})", "false"}) {
+    KeyTable keys;
+    keys.intern("other");
+    const std::string schema =
+        R"({"required":["a"],"properties":{"a":)" + std::string(member) + "}}";
+    const auto program = SchemaProgram::compile(parsed(schema), {}, keys);
+    ASSERT_TRUE(program) << program.error().message;
+    const auto guard = (*program)->guard();
+    ASSERT_TRUE(guard);
+    EXPECT_EQ(keys.name(guard->key), "a");
+    for (const auto text : values) {
+      const auto value = parsed(text);
+      SharedLookups lookups(value.if_object(), keys.size());
+      if (lookups.may_satisfy(*guard, "a")) continue;
+      ++rejected;
+      EXPECT_EQ((*program)->evaluate(value, lookups, nullptr), SchemaAnswer::differs)
+          << schema << " " << text;
+    }
+  }
+  EXPECT_GT(rejected, 50);
+}
+
+TEST(SchemaGuard, IsMissingWhereNoMemberIsRequired) {
+  for (const auto* schema : {"true", R"({"properties":{"a":{"type":"string"}}})",
+                             R"({"minimum":3})", R"({"anyOf":[{"required":["a"]}]})"}) {
+    KeyTable keys;
+    EXPECT_FALSE(SchemaProgram::compile(parsed(schema), {}, keys).value()->guard()) << schema;
+  }
+}
+
 }  // namespace
 }  // namespace gavel

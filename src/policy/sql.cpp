@@ -249,7 +249,7 @@ constexpr StatementClass kStatements[] = {
     {"IndexStmt", Effect::write, "CREATE INDEX"},
     {"ViewStmt", Effect::write, "CREATE VIEW"},
     {"RenameStmt", Effect::write, "ALTER … RENAME"},
-    {"CallStmt", Effect::write, "CALL: what a procedure does is not known"},
+    {"CallStmt", Effect::destructive, "CALL: what a procedure does is not known"},
     {"DiscardStmt", Effect::write, "DISCARD"},
     {"ConstraintsSetStmt", Effect::write, "SET CONSTRAINTS"},
     {"TruncateStmt", Effect::destructive, "TRUNCATE"},
@@ -407,7 +407,7 @@ private:
     const FunctionClass known = classify_function(name.back());
     // Elsewhere a harmless name says nothing; a dangerous one says enough.
     const bool trusted = built_in || known.effect > Effect::write;
-    const FunctionClass classed = trusted ? known : FunctionClass{Effect::write, "may write"};
+    const FunctionClass classed = trusted ? known : kUnknownFunction;
     if (classed.effect > Effect::read) {
       raise(classed.effect,
             fmt::format("{}() {}", for_display(fmt::format("{}", fmt::join(name, ".")), 80),
@@ -418,7 +418,7 @@ private:
   void operation(const json::value& expression) {
     const auto name = names(expression, "name");
     if (name.size() > 1 && name.front() != "pg_catalog") {
-      raise(Effect::write, "an operator of a schema of its own may write");
+      raise(kUnknownFunction.effect, "an operator of a schema of its own may change anything");
     }
   }
 

@@ -200,7 +200,7 @@ FunctionClass classify_function(std::string_view name) {
   const auto found = std::find_if(std::begin(kDangerous), std::end(kDangerous),
                                   [&](const Dangerous& entry) { return is_named(entry, name); });
   if (found != std::end(kDangerous)) return {found->effect, found->what};
-  return {Effect::write, "may write"};
+  return kUnknownFunction;
 }
 
 }  // namespace gavel

@@ -1,7 +1,5 @@
 #pragma once
-// What PostgreSQL's built-in functions do, by name. A function that is not known here may do
-// anything that its author could; it counts as a write, because creating it was classed higher.
-// Private to policy.
+// What PostgreSQL's built-in functions do, by name. Private to policy.
 
 #include <string_view>
 
@@ -10,9 +8,12 @@
 namespace gavel {
 
 struct FunctionClass {
-  Effect effect = Effect::write;
+  Effect effect = Effect::read;
   std::string_view what;  // "advances a sequence"; empty for reads
 };
+
+// A function that is not known here may do whatever its author could, deleting included.
+inline constexpr FunctionClass kUnknownFunction{Effect::destructive, "may change anything"};
 
 // `name` without schema, as the parser folds it: in small letters unless it was quoted.
 FunctionClass classify_function(std::string_view name);
