@@ -36,6 +36,17 @@ bool is_reserved(std::string_view name) {
          std::find(kNames.begin(), kNames.end(), lower) != kNames.end();
 }
 
+// Headers whose values are secrets wherever they were configured.
+bool is_credential(std::string_view name) {
+  std::string lower(name);
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  for (const std::string_view word : {"authorization", "cookie", "token", "key", "secret"}) {
+    if (lower.find(word) != std::string::npos) return true;
+  }
+  return false;
+}
+
 // As a structured field's string. A key that such a string cannot hold is named by its digest.
 std::string quoted_key(std::string_view key) {
   const bool plain = key.size() <= kKeyBytesMax && std::all_of(key.begin(), key.end(), [](char c) {
@@ -108,6 +119,7 @@ public:
   UpstreamGate gate;
   std::shared_ptr<OutboundHttp> http;  // null until prepared
   OutboundHeaders configured;          // of the policy, secrets among them
+  std::vector<std::string> secrets;
 
   UpstreamHealth health = UpstreamHealth::idle;
   ServerGreeting greeting;
@@ -182,6 +194,7 @@ asio::awaitable<UpstreamReply> HttpUpstream::Core::request(std::shared_ptr<Core>
     if (request.method == "tools/list" && !reply.result.empty()) {
       posted.reply.result = self->learn_tools(std::move(posted.reply.result));
     }
+    posted.reply.error.message = redacted(std::move(posted.reply.error.message), self->secrets);
     co_return std::move(posted.reply);
   }
 }
@@ -346,6 +359,8 @@ asio::awaitable<void> HttpUpstream::Core::start(std::shared_ptr<Core> self) {
     self->known_era.reset();
     self->health = UpstreamHealth::failed;
     self->last_failure = std::move(greeted).error();
+    auto& message = self->last_failure.error.message;
+    message = redacted(std::move(message), self->secrets);
     ++self->failed_starts;
     self->say(fmt::format("server \"{}\" cannot be opened: {}", self->spec.name,
                           self->last_failure.error.message));
@@ -365,9 +380,14 @@ Status HttpUpstream::Core::prepare() {
     if (!is_reserved(name)) headers.emplace_back(name, value);
     return {};
   };
-  for (const auto& [name, value] : spec.headers) TRY(add(name, value));
+  secrets.clear();
+  for (const auto& [name, value] : spec.headers) {
+    if (is_credential(name)) secrets.push_back(value);
+    TRY(add(name, value));
+  }
   for (const auto& [name, path] : spec.header_files) {
     ASSIGN_OR_RETURN(const auto secret, read_secret_file(path));
+    secrets.push_back(secret);
     TRY(add(name, secret));
   }
   configured = std::move(headers);
@@ -552,6 +572,10 @@ HttpUpstream::~HttpUpstream() {
   core_->closing = true;
   core_->changed.notify();
   core_->tasks.cancel();
+  // Coroutines may outlive the upstream, but not what its owner wants to hear.
+  core_->options.log_line = nullptr;
+  core_->options.on_tools_changed = nullptr;
+  core_->options.on_notification = nullptr;
 }
 
 const std::string& HttpUpstream::name() const {

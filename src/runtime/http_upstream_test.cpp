@@ -184,6 +184,9 @@ TEST_F(HttpUpstreamTest, CredentialsComeFromFilesAndAreNeverPrinted) {
   EXPECT_TRUE(echoes());
   const auto headers = parse_json(said("headers"));
   EXPECT_EQ(string_or(*headers, "x-team"), "blue");
+  // A server that repeats what it was given.
+  const auto repeated = call("status", R"({"status":422,"say":"bad token hunter2"})");
+  EXPECT_THAT(repeated.error.message, HasSubstr("bad token [secret]"));
   std::ofstream(secret) << "Bearer wrong1\n";
   open(spec);
   const auto reply = call("echo");

@@ -73,6 +73,9 @@ public:
   void say(const std::string& line) const {
     if (options.log_line) options.log_line(line);
   }
+  std::string shown(const std::string& stderr_tail) const {
+    return shown_stderr(redacted(stderr_tail, secrets));
+  }
   void abandon();
 
   asio::any_io_executor executor;
@@ -88,6 +91,7 @@ public:
   bool skip_probe = false;       // the child ended on the probe
   Error last_error;
   std::string last_stderr;
+  std::vector<std::string> secrets;  // that the child was given
   SteadyTime retry_at{};
   SteadyTime ready_since{};
   std::uint64_t starts = 0;         // attempts, good and bad
@@ -236,8 +240,11 @@ Result<std::unique_ptr<ChildProcess>> StdioUpstream::Core::spawn_child() {
   command.words = spec.command;
   command.directory = spec.directory;
   command.environment = child_environment(spec.environment);
+  secrets.clear();
   for (const auto& [variable, path] : spec.environment_files) {
-    ASSIGN_OR_RETURN(command.environment[variable], read_secret_file(path));
+    ASSIGN_OR_RETURN(auto secret, read_secret_file(path));
+    secrets.push_back(secret);
+    command.environment[variable] = std::move(secret);
   }
   return ChildProcess::spawn(executor, command);
 }
@@ -275,7 +282,7 @@ asio::awaitable<StdioUpstream::Core::Greeted> StdioUpstream::Core::start(
     if (!again) {
       self->skip_probe = false;
       std::string message = greeted.error().message;
-      const std::string words = shown_stderr(self->last_stderr);
+      const std::string words = self->shown(self->last_stderr);
       if (!words.empty()) message += "; its stderr ends with: " + words;
       if (message.size() > kErrorBytesMax) message.resize(kErrorBytesMax);
       co_return fail(greeted.error().code, std::move(message));
@@ -387,6 +394,10 @@ void StdioUpstream::Core::abandon() {
   changed.notify();
   tasks.cancel();
   session = nullptr;
+  // Coroutines may outlive the upstream, but not what its owner wants to hear.
+  options.log_line = nullptr;
+  options.on_tools_changed = nullptr;
+  options.on_notification = nullptr;
 }
 
 StdioUpstream::StdioUpstream(asio::any_io_executor executor, const ServerSpec& spec,
@@ -420,7 +431,7 @@ UpstreamStatus StdioUpstream::status() const {
   status.restarts = core_->restarts;
   status.last_error = core_->last_error.message;
   const auto& session = core_->session;
-  status.stderr_tail = shown_stderr(session ? session->child().stderr_tail() : core_->last_stderr);
+  status.stderr_tail = core_->shown(session ? session->child().stderr_tail() : core_->last_stderr);
   status.pid = session ? session->child().pid() : 0;
   return status;
 }

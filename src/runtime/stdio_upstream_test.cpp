@@ -356,6 +356,9 @@ TEST_F(StdioUpstreamTest, TheServerSeesOnlyTheEnvironmentItIsGiven) {
   EXPECT_EQ(string_or(*environment, "TOKEN"), "hunter2");
   EXPECT_EQ(find(*environment, "GAVEL_TEST_SECRET"), nullptr);
   for (const auto& line : world_.log) EXPECT_EQ(line.find("hunter2"), std::string::npos);
+  EXPECT_EQ(said("complain", R"({"text":"my token is hunter2"})"), "complained");
+  ASSERT_TRUE(world_.until([&] { return !upstream_->status().stderr_tail.empty(); }));
+  EXPECT_EQ(upstream_->status().stderr_tail, "my token is [secret]");
 }
 
 TEST_F(StdioUpstreamTest, AMissingSecretIsNamed) {

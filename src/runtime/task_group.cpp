@@ -65,6 +65,7 @@ TaskGroup::TaskGroup(asio::any_io_executor executor,
     : state_(std::make_shared<State>(executor, std::move(on_failure))) {}
 
 TaskGroup::~TaskGroup() {
+  state_->on_failure = nullptr;
   state_->cancel();
 }
 

@@ -15,6 +15,17 @@ namespace {
 
 constexpr std::size_t kShownLines = 20;
 constexpr std::size_t kShownLineBytes = 500;
+constexpr std::string_view kRedacted = "[secret]";
+// Shorter ones would black out ordinary words.
+constexpr std::size_t kRedactedBytesMin = 4;
+
+void replace_all(std::string& text, std::string_view what) {
+  if (what.size() < kRedactedBytesMin) return;
+  for (std::size_t at = text.find(what); at != std::string::npos;
+       at = text.find(what, at + kRedacted.size())) {
+    text.replace(at, what.size(), kRedacted);
+  }
+}
 
 }  // namespace
 
@@ -48,6 +59,14 @@ Result<std::string> read_secret_file(const std::string& path) {
                 fmt::format("the secret file {} must hold one line of text", path));
   }
   return secret;
+}
+
+std::string redacted(std::string text, const std::vector<std::string>& secrets) {
+  for (const auto& secret : secrets) {
+    replace_all(text, secret);
+    replace_all(text, std::string_view(secret).substr(secret.rfind(' ') + 1));
+  }
+  return text;
 }
 
 std::string shown_stderr(std::string_view tail) {

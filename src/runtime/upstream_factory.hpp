@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "policy/policy.hpp"
 #include "protocol/mcp.hpp"
@@ -52,5 +53,9 @@ inline constexpr std::size_t kSecretBytesMax = 64u << 10;
 
 // The last lines of a server's stderr, safe to show on a terminal.
 std::string shown_stderr(std::string_view tail);
+
+// `text` with every secret, and the last word of each ("Bearer TOKEN"), replaced: servers like to
+// repeat what they were given.
+std::string redacted(std::string text, const std::vector<std::string>& secrets);
 
 }  // namespace gavel
