@@ -48,11 +48,6 @@ Status LocalHarness::start() {
   TRY(control_.load());
   TRY(record_policy());
   for (const auto& spec : policy_->servers()) add_upstream(spec);
-  subscription_ = log_.watch(std::nullopt, [this, alive = alive_](const LogId& log, Position) {
-    asio::post(executor_, [this, alive, log] {
-      if (*alive) advanced(log);
-    });
-  });
   // Sessions with holds, attempts or unknown outcomes ask for attention in the timer index.
   constexpr std::size_t kOpenSessionsMax = 100'000;
   ASSIGN_OR_RETURN(const auto open, log_.due(Timestamp{INT64_MAX}, kOpenSessionsMax));
@@ -75,7 +70,6 @@ Status LocalHarness::start() {
 
 asio::awaitable<void> LocalHarness::close() {
   closing_ = true;
-  subscription_.reset();
   auto closing = std::move(upstreams_);
   upstreams_.clear();
   for (auto& [name, made] : closing) co_await made->close();

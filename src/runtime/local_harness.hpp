@@ -95,7 +95,7 @@ private:
                                               Callbacks callbacks);
   asio::awaitable<Result<CallAnswer>> replay(LogId session, IntentId intent, std::string tool,
                                              SteadyTime patience);
-  void record_refusal(Session& session, const CallRequest& request, const Error& error);
+  asio::awaitable<void> record_refusal(LogId session, CallRequest request, Error error);
 
   // --- actions (local_harness_actions.cpp) ---
   void perform(Session& session, const Action& action, const Batch& batch);
@@ -121,6 +121,8 @@ private:
   ControlView view_for(const Session& session, const OpenIntent& intent);
   Status record_policy();
   void advanced(const LogId& log);
+  void add(LogWaiter& waiter);
+  void remove(LogWaiter& waiter);
 
   Upstream* upstream(std::string_view name);
   void add_upstream(const ServerSpec& spec);

@@ -146,15 +146,34 @@ Status LocalHarness::open_if_new(Session& session, const Principal& agent,
   return sessions_.commit(session, std::move(election), Durability::now);
 }
 
-void LocalHarness::record_refusal(Session& session, const CallRequest& request,
-                                  const Error& error) {
+asio::awaitable<void> LocalHarness::record_refusal(LogId id, CallRequest request, Error error) {
   Refusal attempt;
   attempt.who = request.caller.principal;
   attempt.claimed_epoch = request.epoch.value_or(Epoch{1});
   attempt.what = "propose " + request.tool;
-  attempt.error = error;
-  attempt.now = clock_.now();
-  (void)sessions_.commit(session, refuse(session.state, attempt), Durability::now);
+  attempt.error = std::move(error);
+  Status recorded;
+  for (int tries = 0; tries < kDecideTries; ++tries) {
+    auto loaded = sessions_.get(id);
+    if (!loaded) {
+      recorded = std::unexpected(loaded.error());
+      break;
+    }
+    Session& session = *loaded;
+    attempt.now = clock_.now();
+    auto completion = std::make_shared<Completion>(executor_);
+    recorded =
+        sessions_.commit(session, refuse(session.state, attempt), Durability::now,
+                         [completion](Status status) { completion->complete(std::move(status)); });
+    if (recorded) {
+      recorded = co_await wait_durable(std::move(completion));
+      break;
+    }
+    if (recorded.error().code != ErrorCode::conflict) break;
+  }
+  if (!recorded) {
+    say(fmt::format("{}: a refusal is not recorded: {}", id.value, recorded.error().message));
+  }
 }
 
 Result<Proposed> LocalHarness::commit_proposal(Session& session, const CallRequest& request,
@@ -164,12 +183,7 @@ Result<Proposed> LocalHarness::commit_proposal(Session& session, const CallReque
     const ControlView view = control_.view_of(session.id, command.requester, command.toolset,
                                               command.assessment.budgets);
     auto proposed = decide(session.state, view, command);
-    if (!proposed) {
-      if (proposed.error().code == ErrorCode::stale_epoch) {
-        record_refusal(session, request, proposed.error());
-      }
-      return std::unexpected(proposed.error());
-    }
+    if (!proposed) return std::unexpected(proposed.error());
     const bool is_read = command.assessment.effect == Effect::read;
     const bool deferrable = (proposed->disposition == Disposition::dispatch && is_read) ||
                             proposed->disposition == Disposition::replay ||
@@ -204,7 +218,14 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::propose(CallRequest request, P
     co_return std::unexpected(opened.error());
   }
   const auto proposed = commit_proposal(session, request, command);
-  if (!proposed) co_return std::unexpected(proposed.error());
+  if (!proposed) {
+    if (proposed.error().code == ErrorCode::stale_epoch) {
+      // The log knows before the zombie does.
+      const LogId id = request.session;
+      co_await record_refusal(id, std::move(request), proposed.error());
+    }
+    co_return std::unexpected(proposed.error());
+  }
 
   if (proposed->disposition == Disposition::replay) {
     co_return co_await replay(request.session, proposed->intent, command.tool, request.patience);

@@ -190,12 +190,31 @@ void LocalHarness::advanced(const LogId& log) {
   }
 }
 
+// The log is watched while somebody waits: an append that nobody waits for costs no wake-up.
+void LocalHarness::add(LogWaiter& waiter) {
+  log_waiters_.push_back(&waiter);
+  if (subscription_) return;
+  subscription_ = log_.watch(
+      std::nullopt, [this, alive = alive_, executor = executor_](const LogId& log, Position) {
+        asio::post(executor, [this, alive, log] {
+          if (*alive) advanced(log);
+        });
+      });
+}
+
+void LocalHarness::remove(LogWaiter& waiter) {
+  std::erase(log_waiters_, &waiter);
+  if (log_waiters_.empty()) subscription_.reset();
+}
+
 asio::awaitable<Result<Position>> LocalHarness::wait_for(LogId log, Position from,
                                                          SteadyTime deadline) {
   LogWaiter waiter(executor_, log);
-  const auto forget = [this](LogWaiter* mine) { std::erase(log_waiters_, mine); };
+  const auto forget = [this, alive = alive_](LogWaiter* mine) {
+    if (*alive) remove(*mine);
+  };
   const std::unique_ptr<LogWaiter, decltype(forget)> registered(&waiter, forget);
-  log_waiters_.push_back(&waiter);
+  add(waiter);
   for (;;) {
     const auto head = log_.head(log);
     if (!head) co_return std::unexpected(head.error());

@@ -41,6 +41,7 @@ Sessions::Sessions(asio::any_io_executor executor, Log& log, ControlPlane& contr
       random_(random),
       hooks_(std::move(hooks)),
       flush_timer_(executor),
+      inbox_(executor),
       alive_(std::make_shared<bool>(true)) {}
 
 Sessions::~Sessions() {
@@ -196,13 +197,12 @@ Status Sessions::append(Session& session, std::vector<Entry>& entries,
 
   const Position last = session.state.tail;
   auto batch = std::make_shared<const std::vector<Entry>>(std::move(entries));
-  auto completion = [this, alive = alive_, id = session.id, last, batch, executor = executor_,
+  auto completion = [this, inbox = inbox_.slot(), id = session.id, last, batch,
                      actions = std::move(actions),
                      on_durable = std::move(on_durable)](Status status) mutable {
-    asio::post(executor, [this, alive, id = std::move(id), last, batch = std::move(batch),
-                          actions = std::move(actions), on_durable = std::move(on_durable),
-                          status = std::move(status)] {
-      if (!*alive) return;
+    inbox.push([this, id = std::move(id), last, batch = std::move(batch),
+                actions = std::move(actions), on_durable = std::move(on_durable),
+                status = std::move(status)] {
       if (on_durable) on_durable(status);
       completed(id, last, batch, actions, status);
     });
@@ -322,7 +322,9 @@ Result<std::string> Sessions::payload(const Session& session, const Payload& pay
 
 void Sessions::snapshot_if_due(Session& session) {
   const bool settled = session.durable == session.state.tail && session.deferred.empty();
-  if (!settled || session.state.tail.value < session.snapshot.value + kSnapshotEvery) return;
+  // It costs what the whole state costs, which grows with the keys: so does the distance.
+  const auto distance = std::max<std::uint64_t>(kSnapshotEvery, session.state.keys.size());
+  if (!settled || session.state.tail.value < session.snapshot.value + distance) return;
   const Snapshot snapshot{session.state.tail, encode_snapshot(session.state)};
   if (log_.save_snapshot(session.id, snapshot)) session.snapshot = snapshot.position;
 }
