@@ -5,108 +5,18 @@
 
 #include <limits>
 
+#include "core/sample_entries.hpp"
 #include "core/wire.hpp"
 
 namespace gavel {
 namespace {
 
-// Every member away from its default, so that one that a list of fields forgot is noticed.
-Digest digest_of(std::string_view text) {
-  return sha256(text);
-}
-
-std::vector<Body> full_bodies() {
-  IntentProposed intent;
-  intent.tool = "pg__query";
-  intent.toolset = "pg";
-  intent.arguments = Payload::of(R"({"sql":"select 1"})");
-  intent.digest = digest_of("arguments");
-  intent.effect = Effect::destructive;
-  intent.idempotent = true;
-  intent.key = "k-1";
-  intent.key_source = KeySource::call_id;
-  intent.requester = Principal{"agent"};
-  intent.call_id = "call-1";
-  intent.policy_version = "v1";
-  intent.timeout = Duration{60'000};
-  intent.attempts_max = 3;
-  intent.has_probe = true;
-  intent.occurrence = 2;
-  Vote vote;
-  vote.intent = IntentId{3};
-  vote.voter = Principal{"operator"};
-  vote.verdict = Verdict::two_step;
-  vote.rule = "drops";
-  vote.reason = "it drops";
-  vote.digest = digest_of("arguments");
-  vote.effect = Effect::write;
-  vote.policy_version = "v1";
-  Decision decision;
-  decision.intent = IntentId{3};
-  decision.ruling = Ruling::commit;
-  decision.code = "halted";
-  decision.reason = "because";
-  decision.rule = "r";
-  decision.control = {{LogId{"control/everything"}, 4}, {LogId{"control/agent/a"}, 0}};
-  decision.budgets = {{LogId{}, "calls"}, {LogId{"control/budget/x"}, "x"}};
-  Outcome outcome;
-  outcome.intent = IntentId{3};
-  outcome.attempt = 2;
-  outcome.kind = OutcomeKind::failed;
-  outcome.source = OutcomeSource::person;
-  outcome.result = Payload::of("[1]");
-  outcome.reason = "gone";
-  outcome.took = Duration{-5};
-  outcome.resolver = Principal{"operator"};
-  Payload elsewhere;
-  elsewhere.digest = digest_of("big");
-  elsewhere.size = 1u << 20;
-  return {
-      SessionOpened{Principal{"agent"}, "opencode 1"},
-      EpochElected{Epoch{7}, Principal{"agent"}, "wake"},
-      intent,
-      vote,
-      Held{IntentId{3}, HoldReason::settling, Timestamp{5}, Timestamp{-6}},
-      decision,
-      Attempt{IntentId{3}, 2, Timestamp{9}, 4},
-      outcome,
-      Delivered{IntentId{3}},
-      Replayed{IntentId{3}, 2},
-      Probed{IntentId{3}, ProbeVerdict::absent, "not there", elsewhere},
-      Refused{Principal{"zombie"}, Epoch{1}, "propose", "stale_epoch", "older"},
-      HaltRaised{HaltMode::freeze, "incident"},
-      HaltLifted{"over"},
-      PolicyActivated{"v2", Payload::of("version: 1\n")},
-      BudgetReserved{"b", LogId{"s"}, IntentId{3}, 1, Duration{60'000}},
-      BudgetSettled{"b", LogId{"s"}, IntentId{3}, 1, Duration{30}},
-      UnknownEntry{4242,
-                   std::string("\x0a\x03"
-                               "abc",
-                               5),
-                   3},
-  };
-}
-
-Entry entry_of(Body body) {
-  Entry entry;
-  entry.position = Position{17};
-  entry.epoch = Epoch{2};
-  entry.at = Timestamp{1'763'700'180'123};
-  entry.author = Principal{"somebody"};
-  entry.role = Role::approver;
-  entry.body = std::move(body);
-  if (auto* unknown = std::get_if<UnknownEntry>(&entry.body)) {
-    entry.role = static_cast<Role>(unknown->role);
-  }
-  return entry;
-}
-
 TEST(Codec, EveryKindSurvivesItsBytes) {
-  const auto bodies = full_bodies();
+  const auto bodies = sample_bodies();
   ASSERT_EQ(bodies.size(), std::variant_size_v<Body>);
   for (std::size_t i = 0; i < bodies.size(); ++i) {
     ASSERT_EQ(bodies[i].index(), i);
-    const Entry entry = entry_of(bodies[i]);
+    const Entry entry = sample_entry(bodies[i]);
     const auto decoded = decode(entry.position, encode(entry));
     ASSERT_TRUE(decoded) << name_of(entry.body) << ": " << decoded.error().message;
     EXPECT_EQ(*decoded, entry) << name_of(entry.body);
@@ -114,8 +24,8 @@ TEST(Codec, EveryKindSurvivesItsBytes) {
 }
 
 TEST(Codec, EveryCutOfEveryKindIsRefusedOrWhole) {
-  for (const auto& body : full_bodies()) {
-    const Entry entry = entry_of(body);
+  for (const auto& body : sample_bodies()) {
+    const Entry entry = sample_entry(body);
     const std::string bytes = encode(entry);
     for (std::size_t length = 0; length < bytes.size(); ++length) {
       const auto decoded = decode(entry.position, bytes.substr(0, length));
@@ -145,11 +55,11 @@ TEST(Codec, GoldenBytesOfVersionOne) {
 
 TEST(Codec, KeepsKindsAndRolesItDoesNotKnow) {
   const Entry entry = [] {
-    Entry made = entry_of(UnknownEntry{4242,
-                                       std::string("\x0a\x03"
-                                                   "abc",
-                                                   5),
-                                       33});
+    Entry made = sample_entry(UnknownEntry{4242,
+                                           std::string("\x0a\x03"
+                                                       "abc",
+                                                       5),
+                                           33});
     made.role = Role::driver;
     return made;
   }();
@@ -166,7 +76,7 @@ TEST(Codec, KeepsKindsAndRolesItDoesNotKnow) {
 
 // A body of `kind` in raw bytes behind a sound header.
 std::string raw(std::uint16_t kind, std::string_view body) {
-  return encode(entry_of(UnknownEntry{kind, std::string(body), 0}));
+  return encode(sample_entry(UnknownEntry{kind, std::string(body), 0}));
 }
 std::string field(std::uint64_t number, std::uint64_t value) {
   std::string out;
@@ -243,7 +153,7 @@ TEST(Codec, DamageDoesNotPassForSomethingNewer) {
 }
 
 TEST(Codec, RefusesHeadersItCannotTrust) {
-  const std::string bytes = encode(entry_of(HaltLifted{"x"}));
+  const std::string bytes = encode(sample_entry(HaltLifted{"x"}));
   EXPECT_EQ(decode(Position{1}, "").error().message, "entry 1 is empty; run gavel verify");
   EXPECT_EQ(decode(Position{1}, bytes.substr(0, 3)).error().code, ErrorCode::corrupted);
   std::string other = bytes;
@@ -257,14 +167,14 @@ TEST(Codec, RefusesHeadersItCannotTrust) {
   large_kind += std::string("\x01\x02\x00\x00", 4);
   EXPECT_EQ(decode(Position{1}, large_kind).error().code, ErrorCode::corrupted);
 
-  Entry late = entry_of(HaltLifted{"x"});
+  Entry late = sample_entry(HaltLifted{"x"});
   late.at = Timestamp{std::numeric_limits<std::int64_t>::max()};
   EXPECT_EQ(decode(Position{1}, encode(late)).error().code, ErrorCode::corrupted);
 }
 
 TEST(Codec, NumbersAtTheirEnds) {
   for (const std::int64_t ms : {kTimeMaxMs, -kTimeMaxMs, std::int64_t{-1}, std::int64_t{0}}) {
-    Entry entry = entry_of(Held{IntentId{UINT64_MAX}, HoldReason::ask, Timestamp{ms}, {}});
+    Entry entry = sample_entry(Held{IntentId{UINT64_MAX}, HoldReason::ask, Timestamp{ms}, {}});
     entry.at = Timestamp{ms};
     entry.epoch = Epoch{UINT64_MAX};
     EXPECT_EQ(decode(entry.position, encode(entry)), entry) << ms;
@@ -272,18 +182,18 @@ TEST(Codec, NumbersAtTheirEnds) {
 }
 
 TEST(Json, ShowsHeaderThenFields) {
-  Entry entry = entry_of(full_bodies()[8 - 1]);
+  Entry entry = sample_entry(sample_bodies()[8 - 1]);
   EXPECT_EQ(write_json(to_json(entry)),
             R"({"position":17,"kind":"outcome","epoch":2,"at":"2025-11-21T04:43:00.123Z",)"
             R"("author":"somebody","role":"approver","intent":3,"attempt":2,"outcome":"failed",)"
             R"("source":"person","result":[1],"reason":"gone","took_ms":-5,)"
             R"("resolver":"operator"})");
-  entry.body = full_bodies()[5];
+  entry.body = sample_bodies()[5];
   const auto decision = to_json(entry);
   EXPECT_EQ(write_json(decision.at("control")),
             R"([{"log":"control/everything","barrier":4},{"log":"control/agent/a","barrier":0}])");
   EXPECT_EQ(decision.at("ruling").as_string(), "commit");
-  entry.body = full_bodies()[4];
+  entry.body = sample_bodies()[4];
   EXPECT_EQ(to_json(entry).at("not_before").as_string(), "1970-01-01T00:00:00.005Z");
   entry.body = Held{};
   EXPECT_TRUE(to_json(entry).at("not_before").is_null());
@@ -293,7 +203,7 @@ TEST(Json, ShowsPayloadsAsWhatTheyAre) {
   const auto shown = [](Payload payload) {
     Outcome outcome;
     outcome.result = std::move(payload);
-    return write_json(to_json(entry_of(outcome)).at("result"));
+    return write_json(to_json(sample_entry(outcome)).at("result"));
   };
   EXPECT_EQ(shown({}), "null");
   EXPECT_EQ(shown(Payload::of(R"({"a":[1]})")), R"({"a":[1]})");
@@ -310,7 +220,7 @@ TEST(Json, DigestsAreHexAndTextIsUtf8) {
   Vote vote;
   vote.digest = digest_of("x");
   vote.reason = "\xc3\x28";
-  Entry entry = entry_of(vote);
+  Entry entry = sample_entry(vote);
   entry.author = Principal{"\xfe"};
   const auto shown = to_json(entry);
   EXPECT_EQ(shown.at("digest").as_string(), vote.digest.hex());

@@ -69,7 +69,7 @@ public:
   void operator()(const auto&) {}
 
 private:
-  void add(Action action) { actions_.push_back(std::move(action)); }
+  void add(Action action) { actions_.push_back(action); }
   // Only a person can tell what happened; the caller is told that nobody knows yet.
   void leave_to_people(IntentId intent) {
     add(Notify{intent, HoldReason::ask});
