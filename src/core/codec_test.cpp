@@ -5,7 +5,7 @@
 
 #include <limits>
 
-#include "core/sample_entries.hpp"
+#include "core/test_entries.hpp"
 #include "core/wire.hpp"
 
 namespace gavel {

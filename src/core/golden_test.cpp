@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "core/random_session.hpp"
-#include "core/sample_entries.hpp"
+#include "core/test_entries.hpp"
+#include "core/test_session.hpp"
 
 namespace gavel {
 namespace {

@@ -1,7 +1,7 @@
 // Sessions under random commands. What decide says must fold, and an oracle that reads the log on
 // its own must find the invariants kept. Each seed is a test of its own, so a failure replays with
 // --gtest_filter of its name.
-#include "core/random_session.hpp"
+#include "core/test_session.hpp"
 
 namespace gavel {
 namespace {
