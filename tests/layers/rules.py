@@ -42,8 +42,8 @@ class Source:
         self.is_header = path.suffix == ".hpp"
         parts = self.path.split("/")
         # Below a layer's folder stand programs that its tests run.
-        self.is_test = (self.stem.endswith("_test") or parts[0] == "tests"
-                        or (parts[0] == "src" and len(parts) > 3))
+        self.is_test = (self.stem.startswith("test_") or self.stem.endswith("_test")
+                        or parts[0] == "tests" or (parts[0] == "src" and len(parts) > 3))
         self.folder = parts[1] if parts[0] == "src" and len(parts) > 2 else ""
         self.used_excuses = set()
 
