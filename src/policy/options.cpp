@@ -255,12 +255,40 @@ constexpr Option kBudgetOptions[] = {
 constexpr OptionGroup kBudget = {
     "budget", "A limit that is reserved before a call and settled after it.", kBudgetOptions};
 
+constexpr Option kTlsOptions[] = {
+    {.name = "certificate",
+     .doc = "A PEM file, by its absolute path: the daemon's certificate, then those that vouch "
+            "for it.",
+     .required = true,
+     .min = 1,
+     .max = 4096},
+    {.name = "key",
+     .doc = "A PEM file, by its absolute path: the certificate's key, without a passphrase. "
+            "Nobody but its owner may read it.",
+     .required = true,
+     .min = 1,
+     .max = 4096},
+};
+constexpr OptionGroup kTls = {
+    "tls", "How the daemon serves TLS. Its files are read when it starts.", kTlsOptions};
+
 constexpr Option kDaemonOptions[] = {
     {.name = "listen",
-     .doc = "`HOST:PORT` on loopback: 127.0.0.1, [::1] or localhost. Port 0 takes any free one.",
+     .doc = "`HOST:PORT`: 127.0.0.1, [::1] or localhost, or with `tls` any address of this machine "
+            "or all of them (0.0.0.0, [::]). Port 0 takes any free one.",
      .preset = "127.0.0.1:7420",
      .min = 1,
      .max = 256},
+    {.name = "tls",
+     .kind = group,
+     .doc = "Serves TLS and no plain HTTP. Required beyond loopback.",
+     .group = &kTls},
+    {.name = "hosts",
+     .kind = texts,
+     .doc = "Names and addresses, without port, that clients may reach the daemon by, beside "
+            "loopback's and the address of `listen`. A request whose Host is none of them is "
+            "refused, and so is one whose Origin is neither loopback nor https on one of them.",
+     .max = 64},
     {.name = "hold_patience",
      .kind = duration,
      .doc = "How long a held call keeps its caller waiting before it answers \"pending\".",

@@ -441,12 +441,58 @@ private:
     daemon.hold_patience = duration_of(settings, "hold_patience");
     daemon.hold_patience_with_progress = duration_of(settings, "hold_patience_with_progress");
     daemon.session_idle = duration_of(settings, "session_idle");
-    static const re2::RE2 kListen("(localhost|127(?:\\.\\d{1,3}){3}|\\[::1\\]):(\\d{1,5})");
+    daemon.hosts = texts_of(settings, "hosts");
+    if (const auto* tls = find_object(settings, "tls")) {
+      daemon.tls = TlsSpec{text_of(*tls, "certificate"), text_of(*tls, "key")};
+    }
+    check_listen(daemon);
+    check_tls_file(daemon, "certificate", &TlsSpec::certificate);
+    check_tls_file(daemon, "key", &TlsSpec::key);
+    check_hosts(daemon);
+  }
+
+  void check_listen(const DaemonSpec& daemon) {
+    static const re2::RE2 kListen(
+        "(localhost|\\d{1,3}(?:\\.\\d{1,3}){3}|\\[[0-9A-Fa-f:.]+\\]):(\\d{1,5})");
+    static const re2::RE2 kLoopback("localhost|127\\..*|\\[::1\\]");
+    static const re2::RE2 kAll("0\\.0\\.0\\.0|\\[::\\]");
+    std::string host;
     int port = 0;
-    if (!re2::RE2::FullMatch(daemon.listen, kListen, nullptr, &port) || port > 65535) {
+    if (!re2::RE2::FullMatch(daemon.listen, kListen, &host, &port) || port > 65535) {
       error({"daemon", "listen"},
-            fmt::format("expected HOST:PORT on loopback, like 127.0.0.1:7420; got \"{}\"",
+            fmt::format("expected HOST:PORT with an address, like 127.0.0.1:7420; got \"{}\"",
                         for_display(daemon.listen, 100)));
+      return;
+    }
+    if (re2::RE2::FullMatch(host, kLoopback)) return;
+    if (!daemon.tls) {
+      error({"daemon", "listen"},
+            fmt::format("{} is not on loopback, and so needs TLS: set `tls` to a certificate and "
+                        "its key, or listen on 127.0.0.1",
+                        host));
+    } else if (daemon.hosts.empty() && re2::RE2::FullMatch(host, kAll)) {
+      error({"daemon", "listen"},
+            fmt::format("{} is every address, and so says no name that clients may use: set "
+                        "`hosts` to those names",
+                        host));
+    }
+  }
+
+  void check_tls_file(const DaemonSpec& daemon, const std::string& option,
+                      std::string TlsSpec::* file) {
+    if (!daemon.tls || (*daemon.tls.*file).empty() || (*daemon.tls.*file).starts_with('/')) return;
+    error({"daemon", "tls", option},
+          fmt::format("\"{}\" must be an absolute path", for_display(*daemon.tls.*file, 200)));
+  }
+
+  void check_hosts(const DaemonSpec& daemon) {
+    static const re2::RE2 kHost("[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\\[[0-9A-Fa-f:.]+\\]");
+    for (const auto& host : daemon.hosts) {
+      if (re2::RE2::FullMatch(host, kHost)) continue;
+      error({"daemon", "hosts"},
+            fmt::format("\"{}\" is no host: write a name or an address as it stands in a URL, "
+                        "without scheme and port, like gavel.example.com or [fd00::1]",
+                        for_display(host, 100)));
     }
   }
 

@@ -108,6 +108,27 @@ daemon: {listen: "[::1]:0", hold_patience: 5s, hold_patience_with_progress: 6s, 
   EXPECT_EQ((*policy)->daemon().session_idle, Duration{3'600'000});
 }
 
+TEST(ParsePolicy, ListensBeyondLoopbackWithTls) {
+  const auto policy = parse_policy(R"(
+daemon:
+  listen: "0.0.0.0:7420"
+  tls: {certificate: /etc/gavel/tls.pem, key: /etc/gavel/tls.key}
+  hosts: [gavel.example.com, 10.0.0.5, "[fd00::1]"]
+)",
+                                   "gavel.yaml");
+  ASSERT_TRUE(policy) << policy.error().message;
+  const DaemonSpec& daemon = (*policy)->daemon();
+  ASSERT_TRUE(daemon.tls);
+  EXPECT_EQ(daemon.tls->certificate, "/etc/gavel/tls.pem");
+  EXPECT_EQ(daemon.tls->key, "/etc/gavel/tls.key");
+  EXPECT_THAT(daemon.hosts, testing::ElementsAre("gavel.example.com", "10.0.0.5", "[fd00::1]"));
+  for (const std::string listen : {"10.0.0.5:0", "[fd00::1]:7420", "localhost:1"}) {
+    EXPECT_TRUE(parse_policy(
+        "daemon: {listen: \"" + listen + "\", tls: {certificate: /c, key: /k}}\n", "gavel.yaml"))
+        << listen;
+  }
+}
+
 TEST(ParsePolicy, DefaultsOfTheTableAreThoseOfTheStructs) {
   const auto policy = parse_policy(kServer, "gavel.yaml");
   ASSERT_TRUE(policy) << policy.error().message;
@@ -129,6 +150,8 @@ TEST(ParsePolicy, DefaultsOfTheTableAreThoseOfTheStructs) {
   const DaemonSpec& daemon = (*policy)->daemon();
   const DaemonSpec bare;
   EXPECT_EQ(daemon.listen, bare.listen);
+  EXPECT_FALSE(daemon.tls);
+  EXPECT_TRUE(daemon.hosts.empty());
   EXPECT_EQ(daemon.hold_patience, bare.hold_patience);
   EXPECT_EQ(daemon.hold_patience_with_progress, bare.hold_patience_with_progress);
   EXPECT_EQ(daemon.session_idle, bare.session_idle);
@@ -284,8 +307,24 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"budget_name", "budgets: [{name: a b, calls: 1}]\n", "use letters"},
         BadFile{"budget_twice", "budgets: [{name: a, calls: 1}, {name: a, calls: 2}]\n",
                 "\"a\" stands twice"},
-        BadFile{"listen", "daemon: {listen: \"0.0.0.0:80\"}\n", "on loopback"},
-        BadFile{"port", "daemon: {listen: \"127.0.0.1:70000\"}\n", "on loopback"}));
+        BadFile{"listen", "daemon:\n  listen: \"0.0.0.0:80\"\n",
+                "gavel.yaml:2:11: daemon.listen: 0.0.0.0 is not on loopback, and so needs TLS: set "
+                "`tls`"},
+        BadFile{"listen_v6", "daemon: {listen: \"[fd00::1]:80\"}\n", "needs TLS"},
+        BadFile{"port", "daemon: {listen: \"127.0.0.1:70000\"}\n", "expected HOST:PORT"},
+        BadFile{"listen_name", "daemon: {listen: \"example.com:80\"}\n", "expected HOST:PORT"},
+        BadFile{"tls_half", "daemon:\n  tls: {certificate: /c.pem}\n",
+                "gavel.yaml:2:8: daemon.tls: `key` is missing"},
+        BadFile{"tls_other_half", "daemon:\n  tls: {key: /k.pem}\n", "`certificate` is missing"},
+        BadFile{"tls_relative", "daemon:\n  tls:\n    certificate: /c.pem\n    key: k.pem\n",
+                "gavel.yaml:4:10: daemon.tls.key: \"k.pem\" must be an absolute path"},
+        BadFile{"tls_typo", "daemon:\n  tls: {cert: /c, key: /k}\n", "unknown key"},
+        BadFile{"no_hosts", "daemon: {listen: \"[::]:80\", tls: {certificate: /c, key: /k}}\n",
+                "[::] is every address, and so says no name that clients may use: set `hosts`"},
+        BadFile{"host_with_port", "daemon: {hosts: [\"a.example:80\"]}\n",
+                "daemon.hosts: \"a.example:80\" is no host"},
+        BadFile{"host_url", "daemon: {hosts: [\"https://a.example\"]}\n", "is no host"},
+        BadFile{"host_glob", "daemon: {hosts: [\"*\"]}\n", "is no host"}));
 
 std::string nested(std::size_t levels) {
   return "rules: " + std::string(levels, '[') + std::string(levels, ']') + "\n";

@@ -102,9 +102,16 @@ struct BudgetSpec {
   Duration wall_clock{0};
 };
 
+struct TlsSpec {
+  std::string certificate;  // PEM files
+  std::string key;
+};
+
 // The daemon's own settings.
 struct DaemonSpec {
-  std::string listen = "127.0.0.1:7420";  // host:port on loopback; port 0: any free one
+  std::string listen = "127.0.0.1:7420";  // host:port; port 0: any free one
+  std::optional<TlsSpec> tls = {};        // there where `listen` is beyond loopback
+  std::vector<std::string> hosts = {};    // beside loopback and `listen`: what requests may name
   // How long a held call keeps its caller waiting before it answers "pending, ask again"; the
   // second one where the client shows progress.
   Duration hold_patience{50'000};
