@@ -110,11 +110,12 @@ asio::awaitable<Api::Answer> Api::wake(Request& request) {
                                             std::string(string_or(*request.body, "client")),
                                             std::string(string_or(*request.body, "reason")));
   if (!epoch) co_return std::unexpected(epoch.error());
-  const auto host = request.exchange.request().header("Host").value_or("127.0.0.1");
+  const auto& http = request.exchange.request();
+  const auto host = http.header("Host").value_or("127.0.0.1");
   co_return write_json(
       json::object{{"session", session.value},
                    {"epoch", epoch->value},
-                   {"mcp_url", fmt::format("http://{}/mcp?session={}&epoch={}", host,
+                   {"mcp_url", fmt::format("{}://{}/mcp?session={}&epoch={}", http.scheme, host,
                                            percent_encode(session.value), epoch->value)}});
 }
 

@@ -13,6 +13,8 @@
 
 #include "base/json.hpp"
 #include "base/text.hpp"
+#include "gateway/descriptor.hpp"
+#include "gateway/private_file.hpp"
 
 namespace gavel {
 namespace {
@@ -28,52 +30,6 @@ constexpr std::chrono::milliseconds kAnyway{5'000};
 
 constexpr std::array kRoles = {Role::driver,   Role::voter,    Role::decider, Role::executor,
                                Role::observer, Role::approver, Role::admin};
-
-class Descriptor {
-public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  bool is_open() const { return fd_ >= 0; }
-
-private:
-  int fd_;
-};
-
-// The bytes of a file that only its owner, who must be us, can read.
-Result<std::string> read_private(const fs::path& path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  if (!file.is_open()) return fail(ErrorCode::unavailable, std::strerror(errno));
-  struct stat info{};
-  if (::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
-    return fail(ErrorCode::invalid_argument, "not a regular file");
-  }
-  if ((info.st_mode & 07777) != 0600) {
-    return fail(ErrorCode::permission_denied,
-                fmt::format("mode {:04o}, so others may have read the token; make a new one and "
-                            "chmod 600 it",
-                            info.st_mode & 07777));
-  }
-  if (info.st_uid != ::geteuid()) {
-    return fail(ErrorCode::permission_denied, "owned by another user");
-  }
-  if (static_cast<std::size_t>(info.st_size) > kTokenFileMax) {
-    return fail(ErrorCode::too_large, fmt::format("over {} bytes", kTokenFileMax));
-  }
-  std::string text(static_cast<std::size_t>(info.st_size), '\0');
-  std::size_t done = 0;
-  while (done < text.size()) {
-    const auto n = ::read(file.get(), text.data() + done, text.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return fail(ErrorCode::unavailable, "could not be read to its end");
-    done += static_cast<std::size_t>(n);
-  }
-  return text;
-}
 
 Result<std::string> new_token() {
   std::array<unsigned char, 32> random{};
@@ -135,9 +91,21 @@ bool is_loopback_name(std::string_view host) {
          host.find_first_not_of("0123456789.") == std::string_view::npos;
 }
 
-bool is_loopback_origin(std::string_view origin) {
+bool is_wildcard(std::string_view host) {
+  return host == "[::]" || host == "0.0.0.0";
+}
+
+bool is_named(std::string_view host, std::span<const std::string> names) {
+  return std::ranges::any_of(
+      names, [&](const std::string& name) { return equal_ignoring_case(name, host); });
+}
+
+bool is_known_origin(std::string_view origin, std::span<const std::string> names) {
   for (const std::string_view scheme : {"http://", "https://"}) {
-    if (origin.starts_with(scheme)) return is_loopback_name(host_of(origin.substr(scheme.size())));
+    if (!origin.starts_with(scheme)) continue;
+    const auto host = host_of(origin.substr(scheme.size()));
+    // A page that came without TLS may be anybody's, whatever its name.
+    return is_loopback_name(host) || (scheme == "https://" && is_named(host, names));
   }
   return false;
 }
@@ -198,7 +166,7 @@ void Authenticator::read_directory() {
   }
   std::ranges::sort(paths);
   for (const auto& path : paths) {
-    const auto text = read_private(path);
+    const auto text = read_private_file(path, kTokenFileMax, Links::refuse);
     auto file = text ? parse_token_file(*text) : std::unexpected(text.error());
     if (!file) {
       problems_.push_back(path.filename().string() + ": " + file.error().message);
@@ -256,19 +224,29 @@ Status create_default_tokens(const fs::path& state_directory) {
   return {};
 }
 
-Status check_host_and_origin(const HttpRequest& request) {
+std::vector<std::string> answered_hosts(std::span<const std::string> listen,
+                                        std::vector<std::string> names) {
+  for (const auto& address : listen) {
+    const auto host = host_of(address);
+    if (!is_wildcard(host) && !is_loopback_name(host)) names.emplace_back(host);
+  }
+  return names;
+}
+
+Status check_host_and_origin(const HttpRequest& request, std::span<const std::string> names) {
   if (request.count_headers("Host") != 1) {
     return fail(ErrorCode::permission_denied, "send exactly one Host header");
   }
   const auto host = *request.header("Host");
-  if (!is_loopback_name(host_of(host))) {
-    return fail(ErrorCode::permission_denied,
-                fmt::format("the Host header names \"{}\"; Gavel answers only to localhost, "
-                            "127.0.0.1 and [::1] (a web page may have rebound that name)",
-                            for_display(host, 100)));
+  if (!is_loopback_name(host_of(host)) && !is_named(host_of(host), names)) {
+    return fail(
+        ErrorCode::permission_denied,
+        fmt::format("the Host header names \"{}\"; Gavel answers only to localhost, 127.0.0.1, "
+                    "[::1] and what `daemon.hosts` names (a web page may have rebound that name)",
+                    for_display(host, 100)));
   }
   const auto origin = request.header("Origin");
-  if (origin && !is_loopback_origin(*origin)) {
+  if (origin && !is_known_origin(*origin, names)) {
     return fail(ErrorCode::permission_denied,
                 fmt::format("requests from the web origin \"{}\" are not accepted",
                             for_display(*origin, 100)));

@@ -6,12 +6,14 @@
 //
 // The directory is read again when a token is unknown and every few seconds, so that tokens can be
 // added and taken away while the daemon runs. Only digests are kept in memory and compared, in
-// constant time. Against DNS rebinding, Host must name loopback and Origin, where present, too.
+// constant time. Against DNS rebinding, Host must name loopback or a name that was configured, and
+// Origin, where present, too.
 
 #include <chrono>
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -64,8 +66,13 @@ Result<TokenFile> parse_token_file(std::string_view text);
 // where they are missing. Existing files are left alone.
 Status create_default_tokens(const std::filesystem::path& state_directory);
 
-// permission_denied unless the request's Host is a name of loopback and its Origin, where it has
-// one, is of loopback.
-Status check_host_and_origin(const HttpRequest& request);
+// The hosts beside loopback's that requests may name: those of `names` and of the addresses
+// listened on ("HOST:PORT") that are neither loopback nor all addresses.
+std::vector<std::string> answered_hosts(std::span<const std::string> listen,
+                                        std::vector<std::string> names);
+
+// permission_denied unless the request's Host is a name of loopback or one of `names`, and its
+// Origin, where it has one, is of loopback or, over https, of one of `names`.
+Status check_host_and_origin(const HttpRequest& request, std::span<const std::string> names = {});
 
 }  // namespace gavel

@@ -165,5 +165,40 @@ TEST(HostAndOrigin, WebOriginsBeyondLoopbackAreRefused) {
   }
 }
 
+TEST(HostAndOrigin, NamesThatWereConfiguredAreAnswered) {
+  const std::vector<std::string> names = {"gavel.example", "[fd00::1]"};
+  for (const std::string_view host :
+       {"gavel.example", "GAVEL.example:7420", "[fd00::1]:1", "localhost:1"}) {
+    EXPECT_TRUE(check_host_and_origin(request_with({{"Host", host}}), names)) << host;
+  }
+  for (const std::string_view host : {"evil.example", "gavel.example.evil", "x.gavel.example",
+                                      "0.0.0.0:80", "[fd00::2]:1", "gavel.example@evil"}) {
+    EXPECT_FALSE(check_host_and_origin(request_with({{"Host", host}}), names)) << host;
+  }
+  const auto from = [&](std::string_view origin) {
+    return check_host_and_origin(request_with({{"Host", "gavel.example"}, {"Origin", origin}}),
+                                 names);
+  };
+  EXPECT_TRUE(from("https://gavel.example"));
+  EXPECT_TRUE(from("https://gavel.example:8443"));
+  EXPECT_TRUE(from("http://localhost:3000"));
+  for (const std::string_view origin :
+       {"http://gavel.example", "https://evil.example", "https://gavel.example.evil", "null"}) {
+    EXPECT_FALSE(from(origin)) << origin;
+  }
+}
+
+TEST(AnsweredHosts, AreThoseNamedAndTheAddressListenedOn) {
+  using testing::ElementsAre;
+  const auto hosts = [](std::string listen, std::vector<std::string> names) {
+    return answered_hosts(std::vector{std::move(listen)}, std::move(names));
+  };
+  EXPECT_THAT(hosts("10.0.0.5:7420", {"a.example"}), ElementsAre("a.example", "10.0.0.5"));
+  EXPECT_THAT(hosts("[fd00::1]:7420", {}), ElementsAre("[fd00::1]"));
+  EXPECT_THAT(hosts("0.0.0.0:7420", {"a.example"}), ElementsAre("a.example"));
+  EXPECT_THAT(hosts("[::]:7420", {}), ElementsAre());
+  EXPECT_THAT(hosts("127.0.0.1:7420", {}), ElementsAre());
+}
+
 }  // namespace
 }  // namespace gavel

@@ -26,6 +26,7 @@ public:
       : executor_(executor),
         harness_(harness),
         authenticator_(options.tokens_directory),
+        hosts_(answered_hosts(options.http.listen, options.hosts)),
         api_(executor, harness, options.api),
         mcp_(executor, harness, options.mcp),
         mcp_http_(executor, mcp_) {}
@@ -47,7 +48,8 @@ public:
 private:
   // Before the body is read: an unknown client cannot make us read much.
   std::optional<HttpResponse> admit(const HttpRequest& request) {
-    if (const auto local = check_host_and_origin(request); !local) return refusal(local.error());
+    const auto known = check_host_and_origin(request, hosts_);
+    if (!known) return refusal(known.error());
     const auto caller = authenticator_.authenticate(request.header("Authorization"));
     if (!caller) return refusal(caller.error());
     return std::nullopt;
@@ -71,6 +73,7 @@ private:
   asio::any_io_executor executor_;
   Harness& harness_;
   Authenticator authenticator_;
+  std::vector<std::string> hosts_;
   Api api_;
   McpServer mcp_;
   McpHttp mcp_http_;

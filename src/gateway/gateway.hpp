@@ -19,6 +19,8 @@ namespace gavel {
 
 struct GatewayOptions {
   HttpServerOptions http = {};
+  // Beside loopback and the address listened on: what Host and Origin may name.
+  std::vector<std::string> hosts = {};
   std::filesystem::path tokens_directory;  // <state directory>/tokens
   ApiOptions api = {};
   McpOptions mcp = {};

@@ -7,12 +7,14 @@
 #include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/error.hpp>
+#include <tuple>
 
 #include "base/json.hpp"
 #include "base/text.hpp"
@@ -63,28 +65,108 @@ HttpResponse answer_to(const error_code& error, const HttpServerOptions& options
 
 HttpConnection::HttpConnection(Socket socket, std::shared_ptr<Shared> shared)
     : socket_(std::move(socket)), shared_(std::move(shared)), buffer_(kBufferMax) {
-  deadline_ = std::chrono::steady_clock::now() + shared_->options.idle_timeout;
+  const auto& options = shared_->options;
+  deadline_ = std::chrono::steady_clock::now() +
+              (shared_->tls ? options.read_timeout : options.idle_timeout);
+  if (!shared_->tls) return;
+  tls_ = std::make_unique<Tls>(socket_, *shared_->tls);
+  stage_ = Stage::greeting;
+  request_.scheme = "https";
 }
 
 asio::awaitable<void> HttpConnection::run(std::shared_ptr<HttpConnection> self) {
   // A wait that was cut returns an error code, or throws once; later waits run.
   co_await asio::this_coro::throw_if_cancelled(false);
-  while (!self->gone_ && self->keep_alive_ && self->socket_.is_open()) {
-    Parser parser;
-    const auto& options = self->shared_->options;
-    parser.header_limit(static_cast<std::uint32_t>(options.header_bytes_max));
-    parser.body_limit(options.body_bytes_max);
-    const Read read = co_await self->read_request(parser);
-    if (read != Read::complete) break;
-    co_await self->handle();
-    self->stop_watching();
-    if (self->shared_->stopping) break;
+  if (!self->tls_) {
+    co_await self->serve_requests();
+  } else if (const bool greeted = co_await self->greet(); greeted) {
+    co_await self->serve_requests();
+    co_await self->say_goodbye();
   }
   self->close();
 }
 
+asio::awaitable<void> HttpConnection::serve_requests() {
+  while (!gone_ && keep_alive_ && socket_.is_open()) {
+    Parser parser;
+    const auto& options = shared_->options;
+    parser.header_limit(static_cast<std::uint32_t>(options.header_bytes_max));
+    parser.body_limit(options.body_bytes_max);
+    const Read read = co_await read_request(parser);
+    if (read != Read::complete) break;
+    co_await handle();
+    stop_watching();
+    if (shared_->stopping) break;
+  }
+}
+
+asio::awaitable<bool> HttpConnection::greet() {
+  const auto [error] = co_await tls_->stream.async_handshake(asio::ssl::stream_base::server,
+                                                             asio::as_tuple(asio::use_awaitable));
+  co_return !error && !gone_;
+}
+
+// Tells a TLS client that nothing was cut off. Its own goodbye is not waited for.
+asio::awaitable<void> HttpConnection::say_goodbye() {
+  auto* const tls = tls_->stream.native_handle();
+  if (gone_ || !socket_.is_open() || (::SSL_get_shutdown(tls) & SSL_SENT_SHUTDOWN) != 0) co_return;
+  deadline_ = std::chrono::steady_clock::now() + kLinger;
+  ::SSL_set_shutdown(tls, SSL_RECEIVED_SHUTDOWN);
+  co_await tls_->stream.async_shutdown(asio::as_tuple(asio::use_awaitable));
+}
+
+void HttpConnection::read_ahead() {
+  if (tls_->reading || tls_->ended || tls_->taken < tls_->size) return;
+  tls_->reading = true;
+  tls_->came.expires_at(SteadyTime::max());
+  tls_->stream.async_read_some(
+      asio::buffer(tls_->ahead),
+      [self = shared_from_this()](const error_code& error, std::size_t bytes) {
+        self->on_read_ahead(bytes, error.failed());
+      });
+}
+
+void HttpConnection::on_read_ahead(std::size_t size, bool ended) {
+  tls_->reading = false;
+  tls_->size = size;
+  tls_->taken = 0;
+  tls_->ended = ended;
+  tls_->came.cancel();
+  // Of a client that pipelines, the end shows at the next write.
+  if (watching_ && ended) on_gone();
+}
+
+// At least one byte; 0 at the end, or where the wait was cut.
+asio::awaitable<std::size_t> HttpConnection::read_tls(asio::mutable_buffer into) {
+  read_ahead();
+  if (tls_->reading) co_await tls_->came.async_wait(asio::as_tuple(asio::use_awaitable));
+  if (tls_->reading) co_return 0;
+  const auto bytes = asio::buffer_copy(
+      into, asio::buffer(tls_->ahead.data() + tls_->taken, tls_->size - tls_->taken));
+  tls_->taken += bytes;
+  co_return bytes;
+}
+
+asio::awaitable<error_code> HttpConnection::write_tls(std::string_view head,
+                                                      std::string_view body) {
+  std::array<asio::const_buffer, 2> parts{asio::buffer(head), asio::buffer(body)};
+  // Each buffer would become a record and a packet of its own.
+  if (!body.empty() && head.size() + body.size() <= tls_->ahead.size()) {
+    tls_->record.assign(head).append(body);
+    parts = {asio::buffer(tls_->record), asio::const_buffer{}};
+  }
+  const auto [error, bytes] =
+      co_await asio::async_write(tls_->stream, parts, asio::as_tuple(asio::use_awaitable));
+  co_return error;
+}
+
 asio::awaitable<bool> HttpConnection::read_more(std::size_t want) {
   const auto space = buffer_.prepare(std::min(want, kBufferMax - buffer_.size()));
+  if (tls_) {
+    const auto bytes = co_await read_tls(space);
+    buffer_.commit(bytes);
+    co_return bytes > 0;
+  }
   auto [error, bytes] =
       co_await socket_.async_read_some(space, asio::as_tuple(asio::use_awaitable));
   if (error) co_return false;
@@ -216,15 +298,18 @@ asio::awaitable<void> HttpConnection::refuse(HttpResponse response) {
 }
 
 asio::awaitable<void> HttpConnection::linger() {
+  if (tls_) co_await say_goodbye();
   error_code ignored;
   socket_.shutdown(Socket::shutdown_send, ignored);
   deadline_ = std::chrono::steady_clock::now() + kLinger;
   std::size_t dropped = 0;
+  buffer_.clear();
+  // Of a TLS client too: what is dropped need not be decrypted.
   while (dropped < kLingerBytes) {
-    buffer_.clear();
-    const bool more = co_await read_more(kBufferMax / 2);
-    if (!more) co_return;
-    dropped += buffer_.size();
+    const auto [error, bytes] = co_await socket_.async_read_some(
+        buffer_.prepare(kBufferMax / 2), asio::as_tuple(asio::use_awaitable));
+    if (error) co_return;
+    dropped += bytes;
   }
 }
 
@@ -259,10 +344,15 @@ void HttpConnection::write_head(const HttpResponse& response, std::string_view f
 asio::awaitable<bool> HttpConnection::send(std::string_view head, std::string_view body) {
   if (gone_) co_return false;
   deadline_ = std::chrono::steady_clock::now() + shared_->options.write_timeout;
-  const std::array<asio::const_buffer, 2> parts{asio::buffer(head), asio::buffer(body)};
   sending_ = true;
-  auto [error, bytes] =
-      co_await asio::async_write(socket_, parts, asio::as_tuple(asio::use_awaitable));
+  error_code error;
+  if (tls_) {
+    error = co_await write_tls(head, body);
+  } else {
+    const std::array<asio::const_buffer, 2> parts{asio::buffer(head), asio::buffer(body)};
+    std::tie(error, std::ignore) =
+        co_await asio::async_write(socket_, parts, asio::as_tuple(asio::use_awaitable));
+  }
   sending_ = false;
   deadline_ = SteadyTime::max();
   if (error) {
@@ -320,6 +410,7 @@ asio::awaitable<std::size_t> HttpConnection::read_some(std::span<char> into) {
     buffer_.consume(bytes);
     co_return bytes;
   }
+  if (tls_) co_return co_await read_tls(asio::buffer(into.data(), into.size()));
   auto [error, bytes] = co_await socket_.async_read_some(asio::buffer(into.data(), into.size()),
                                                          asio::as_tuple(asio::use_awaitable));
   co_return error ? 0 : bytes;
@@ -330,6 +421,15 @@ void HttpConnection::cancel_when_ended() {
   watching_ = true;
   const auto generation = ++watch_generation_;
   auto self = shared_from_this();
+  if (tls_) {
+    read_ahead();
+    if (!tls_->ended) return;
+    // It had ended before: told from outside, as the handler does not wait yet.
+    asio::post(socket_.get_executor(), [self, generation] {
+      if (generation == self->watch_generation_ && self->watching_) self->on_gone();
+    });
+    return;
+  }
   socket_.async_wait(
       Socket::wait_read,
       asio::bind_cancellation_slot(watch_signal_.slot(), [self, generation](error_code error) {
@@ -351,6 +451,10 @@ void HttpConnection::on_readable(const error_code& error, std::uint64_t generati
       return;
     }
   }
+  on_gone();
+}
+
+void HttpConnection::on_gone() {
   gone_ = true;
   keep_alive_ = false;
   end_wait();
@@ -380,9 +484,9 @@ void HttpConnection::abort() {
 }
 
 void HttpConnection::stop_soon() {
-  if (stage_ == Stage::idle) {
+  if (stage_ == Stage::greeting || (stage_ == Stage::idle && !tls_)) {
     close();
-  } else if (watching_ || stage_ == Stage::raw) {
+  } else if (stage_ == Stage::idle || watching_ || stage_ == Stage::raw) {
     end_wait();
   }
 }

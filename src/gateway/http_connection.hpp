@@ -1,14 +1,18 @@
 #pragma once
 // One client connection of the HTTP server (gateway/http_server.hpp), private to it. It owns its
-// socket and reads and answers one request after another:
+// socket and reads and answers one request after another; over TLS, greeting comes before:
 //
 //   idle ──first byte──► reading ──whole──► handling ──answered──► idle
 //     │                     │                  ├─ begin_stream ─► streaming ─► idle
 //     └── deadline, end ────┴── bad: answer ───┴─ upgrade ──────► raw ───────► closed
 
+#include <array>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
@@ -32,6 +36,7 @@ public:
     HttpServerOptions options;
     HttpAdmission admission;
     HttpHandler handler;
+    std::shared_ptr<asio::ssl::context> tls = {};  // null: plain text
     bool stopping = false;
     std::string date;  // "Sat, 21 Nov 2026 04:43:00 GMT"
   };
@@ -63,9 +68,32 @@ public:
 
 private:
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
-  enum class Stage { idle, reading, handling, streaming, raw, closed };
+  enum class Stage { greeting, idle, reading, handling, streaming, raw, closed };
   enum class Read { complete, ended, refused };
 
+  // The TLS side. It reads ahead, one read at a time that nothing cuts short: whether a client has
+  // gone shows only in what is decrypted, and a read that was given up could lose bytes.
+  struct Tls {
+    Tls(Socket& socket, asio::ssl::context& context)
+        : stream(socket, context), came(socket.get_executor()) {}
+    asio::ssl::stream<Socket&> stream;
+    std::array<char, 16u << 10> ahead;  // NOLINT: filled by reads
+    std::size_t size = 0;               // bytes in `ahead`
+    std::size_t taken = 0;              // those of them that were used
+    bool reading = false;
+    bool ended = false;
+    asio::steady_timer came;  // cancelled when a read is done
+    std::string record;       // a short answer, put together
+  };
+
+  asio::awaitable<bool> greet();
+  asio::awaitable<void> say_goodbye();
+  void read_ahead();
+  void on_read_ahead(std::size_t size, bool ended);
+  asio::awaitable<std::size_t> read_tls(asio::mutable_buffer into);
+  asio::awaitable<boost::system::error_code> write_tls(std::string_view head,
+                                                       std::string_view body);
+  asio::awaitable<void> serve_requests();
   asio::awaitable<Read> read_request(Parser& parser);
   asio::awaitable<void> on_head(Parser& parser);
   void fill_request(Parser& parser);
@@ -76,11 +104,13 @@ private:
   asio::awaitable<void> linger();
   void write_head(const HttpResponse& response, std::string_view framing);
   void on_readable(const boost::system::error_code& error, std::uint64_t generation);
+  void on_gone();
   void end_wait();
   void stop_watching();
 
   Socket socket_;
   std::shared_ptr<Shared> shared_;
+  std::unique_ptr<Tls> tls_;  // null: plain text
   boost::beast::flat_buffer buffer_;
   HttpRequest request_;
   std::string head_;  // reused for every response

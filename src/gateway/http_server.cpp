@@ -17,6 +17,7 @@
 #include <list>
 #include <unordered_set>
 
+#include "base/assert.hpp"
 #include "gateway/http_connection.hpp"
 
 namespace gavel {
@@ -63,15 +64,16 @@ Result<Listen> parse_listen(const std::string& text) {
   error_code error;
   const auto address = asio::ip::make_address(host, error);
   if (error) return malformed();
-  if (!address.is_loopback()) {
-    return fail(
-        ErrorCode::invalid_argument,
-        fmt::format("refusing to listen on {}: beyond loopback, Gavel needs TLS, which this "
-                    "build does not offer; listen on 127.0.0.1 and put a TLS proxy or an "
-                    "ssh tunnel in front",
-                    text));
-  }
   return Listen{text, tcp::endpoint(address, port)};
+}
+
+Status check_reach(const Listen& listen, const HttpServerOptions& options) {
+  if (options.tls || listen.endpoint.address().is_loopback()) return {};
+  return fail(ErrorCode::invalid_argument,
+              fmt::format("refusing to listen on {} without TLS: beyond loopback, set `daemon.tls` "
+                          "(certificate and key) and `daemon.hosts` in the policy file, or listen "
+                          "on 127.0.0.1 and put a TLS proxy or an ssh tunnel in front",
+                          listen.text));
 }
 
 Result<tcp::acceptor> open_acceptor(const asio::any_io_executor& executor, const Listen& listen) {
@@ -123,8 +125,14 @@ public:
   }
 
   Status listen() {
-    for (const auto& text : shared_->options.listen) {
+    const auto& options = shared_->options;
+    if (options.tls) {
+      ASSIGN_OR_RETURN(shared_->tls, make_tls_context(*options.tls));
+    }
+    for (const auto& text : options.listen) {
       ASSIGN_OR_RETURN(const auto listen, parse_listen(text));
+      TRY(check_reach(listen, options));
+      ASSERT(shared_->admission || listen.endpoint.address().is_loopback());
       ASSIGN_OR_RETURN(auto acceptor, open_acceptor(executor_, listen));
       const auto local = acceptor.local_endpoint();
       endpoints_.push_back(local.address().is_v6()
@@ -200,6 +208,7 @@ private:
     error_code ignored;
     socket.set_option(tcp::no_delay(true), ignored);
     if (connections_.size() >= shared_->options.connections_max) {
+      if (shared_->tls) return;  // nothing can be said before a handshake
       static constexpr std::string_view kFull =
           "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
           "Content-Length: 0\r\n\r\n";

@@ -1,8 +1,8 @@
 #pragma once
-// The HTTP/1.1 server: it accepts connections on loopback, reads requests whole within limits,
-// gives each to one handler, and writes what the handler answers. One coroutine per connection;
-// requests that are pipelined are answered in order. Deadlines are kept by one sweep over all
-// connections, so that a request costs no timer.
+// The HTTP/1.1 server: it accepts connections on loopback, or over TLS on any address, reads
+// requests whole within limits, gives each to one handler, and writes what the handler answers. One
+// coroutine per connection; requests that are pipelined are answered in order. Deadlines are kept
+// by one sweep over all connections, so that a request costs no timer.
 //
 // Bad input is answered (400, 408, 413, 431) and ends its connection, as what follows on it cannot
 // be trusted. Thread rule: everything runs on the executor that start() was given.
@@ -12,11 +12,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.hpp"
 #include "gateway/http_types.hpp"
+#include "gateway/tls.hpp"
 
 namespace gavel {
 
@@ -30,11 +32,13 @@ struct RequestLog {
 
 struct HttpServerOptions {
   std::vector<std::string> listen = {"127.0.0.1:7420"};  // "HOST:PORT"; port 0 takes a free one
+  std::optional<TlsFiles> tls = {};                      // without it, only loopback is listened on
   std::size_t header_bytes_max = 32u << 10;
   std::size_t body_bytes_max = 16u << 20;
   std::size_t connections_max = 4096;
   std::chrono::milliseconds idle_timeout{75'000};   // between requests
-  std::chrono::milliseconds read_timeout{30'000};   // for one request, from its first byte
+  std::chrono::milliseconds read_timeout{30'000};   // for TLS's handshake; for one request, from
+                                                    // its first byte
   std::chrono::milliseconds write_timeout{30'000};  // for one write
   std::chrono::milliseconds drain_timeout{5'000};   // of stop()
   std::function<void(const RequestLog&)> on_request = {};
@@ -46,8 +50,10 @@ using HttpAdmission = std::function<std::optional<HttpResponse>(const HttpReques
 
 class HttpServer {
 public:
-  // Listens and begins to accept. Errors: invalid_argument (an address that does not parse or is
-  // not loopback), already_exists (the port is in use; the message names its holder where it can).
+  // Listens and begins to accept. Beyond loopback there must be an admission, which authenticates.
+  // Errors: invalid_argument (an address that does not parse, or is not loopback and there is no
+  // TLS; files of TLS that cannot be used), already_exists (the port is in use; the message names
+  // its holder where it can).
   static Result<std::unique_ptr<HttpServer>> start(asio::any_io_executor executor,
                                                    HttpServerOptions options,
                                                    HttpAdmission admission, HttpHandler handler);

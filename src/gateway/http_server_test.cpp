@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <boost/asio/as_tuple.hpp>
@@ -19,6 +20,8 @@ namespace {
 using namespace std::chrono_literals;
 using test::Client;
 using test::EventLoop;
+using test::TlsFixture;
+using test::Wire;
 
 // What the handler of these tests saw, told to the test's thread.
 struct Seen {
@@ -64,10 +67,11 @@ asio::awaitable<void> serve(HttpExchange& exchange, Seen& seen) {
   co_await exchange.respond(std::move(response));
 }
 
-class HttpServerTest : public ::testing::Test {
+class HttpServerTest : public ::testing::TestWithParam<Wire> {
 protected:
   void start(HttpServerOptions options = {}, HttpAdmission admission = {}) {
     options.listen = {"127.0.0.1:0"};
+    if (GetParam() == Wire::tls) options.tls = TlsFiles{files_.certificate(), files_.key()};
     loop_.run([&] {
       auto server =
           HttpServer::start(loop_.executor(), options, admission,
@@ -80,18 +84,25 @@ protected:
     loop_.run([&] { server_.reset(); });
   }
   std::string endpoint() const { return server_->endpoints()[0]; }
+  Client connect() const { return Client(endpoint(), GetParam()); }
   void stop() {
     loop_.await([this]() -> asio::awaitable<void> { return server_->stop(); });
   }
 
+  TlsFixture files_;
   Seen seen_;
   EventLoop loop_;
   std::unique_ptr<HttpServer> server_;
 };
 
-TEST_F(HttpServerTest, AnswersRequestsOneAfterAnotherOnOneConnection) {
+INSTANTIATE_TEST_SUITE_P(Wires, HttpServerTest, testing::Values(Wire::plain, Wire::tls),
+                         [](const auto& wire) {
+                           return std::string(wire.param == Wire::tls ? "Tls" : "Plain");
+                         });
+
+TEST_P(HttpServerTest, AnswersRequestsOneAfterAnotherOnOneConnection) {
   start();
-  Client client(endpoint());
+  auto client = connect();
   const auto first = client.request("GET", "/a?x=1");
   EXPECT_EQ(first.status, 200);
   EXPECT_EQ(first.body, R"({"method":"GET","path":"/a","query":"x=1","size":0})");
@@ -101,9 +112,9 @@ TEST_F(HttpServerTest, AnswersRequestsOneAfterAnotherOnOneConnection) {
   EXPECT_EQ(second.body, R"({"method":"POST","path":"/b","query":"","size":5})");
 }
 
-TEST_F(HttpServerTest, AnswersPipelinedRequestsInOrder) {
+TEST_P(HttpServerTest, AnswersPipelinedRequestsInOrder) {
   start();
-  Client client(endpoint());
+  auto client = connect();
   std::string many;
   for (int i = 0; i < 20; ++i) {
     many += fmt::format("POST /{} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok", i);
@@ -115,9 +126,9 @@ TEST_F(HttpServerTest, AnswersPipelinedRequestsInOrder) {
   }
 }
 
-TEST_F(HttpServerTest, ReadsARequestThatComesByteByByte) {
+TEST_P(HttpServerTest, ReadsARequestThatComesByteByByte) {
   start();
-  Client client(endpoint());
+  auto client = connect();
   for (const char c :
        std::string_view("POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")) {
     client.send(std::string_view(&c, 1));
@@ -125,9 +136,9 @@ TEST_F(HttpServerTest, ReadsARequestThatComesByteByByte) {
   EXPECT_EQ(client.receive().body, R"({"method":"POST","path":"/slow","query":"","size":3})");
 }
 
-TEST_F(HttpServerTest, ReadsChunkedBodies) {
+TEST_P(HttpServerTest, ReadsChunkedBodies) {
   start();
-  Client client(endpoint());
+  auto client = connect();
   client.send(
       "POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n"
       "0\r\n\r\n");
@@ -135,9 +146,9 @@ TEST_F(HttpServerTest, ReadsChunkedBodies) {
   EXPECT_EQ(client.request("GET", "/next").status, 200);
 }
 
-TEST_F(HttpServerTest, ReadsLargeBodiesAndContinuesWhereAsked) {
+TEST_P(HttpServerTest, ReadsLargeBodiesAndContinuesWhereAsked) {
   start();
-  Client client(endpoint());
+  auto client = connect();
   const std::string body(3 << 20, 'x');
   client.send(fmt::format(
       "POST /big HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
@@ -148,9 +159,9 @@ TEST_F(HttpServerTest, ReadsLargeBodiesAndContinuesWhereAsked) {
             fmt::format(R"({{"method":"POST","path":"/big","query":"","size":{}}})", body.size()));
 }
 
-TEST_F(HttpServerTest, RefusesABodyOverTheLimitAndSaysSo) {
+TEST_P(HttpServerTest, RefusesABodyOverTheLimitAndSaysSo) {
   start({.body_bytes_max = 1000});
-  Client client(endpoint());
+  auto client = connect();
   const auto reply = client.request("POST", "/", std::string(200'000, 'x'));
   EXPECT_EQ(reply.status, 413);
   EXPECT_NE(reply.body.find("over 1000 bytes"), std::string::npos) << reply.body;
@@ -158,26 +169,26 @@ TEST_F(HttpServerTest, RefusesABodyOverTheLimitAndSaysSo) {
   EXPECT_EQ(seen_.requests, 0);
 }
 
-TEST_F(HttpServerTest, RefusesAChunkedBodyOverTheLimit) {
+TEST_P(HttpServerTest, RefusesAChunkedBodyOverTheLimit) {
   start({.body_bytes_max = 1000});
-  Client client(endpoint());
+  auto client = connect();
   client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
   for (int i = 0; i < 100; ++i) client.send("64\r\n" + std::string(100, 'x') + "\r\n");
   EXPECT_EQ(client.receive().status, 413);
 }
 
-TEST_F(HttpServerTest, RefusesHeadersOverTheLimit) {
+TEST_P(HttpServerTest, RefusesHeadersOverTheLimit) {
   start();
-  Client client(endpoint());
+  auto client = connect();
   EXPECT_EQ(client.request("GET", "/", {}, {{"X-Long", std::string(40'000, 'x')}}).status, 431);
-  Client endless(endpoint());
+  auto endless = connect();
   endless.send("GET / HTTP/1.1\r\n" + std::string(100'000, 'x'));
   EXPECT_EQ(endless.receive().status, 431);
 }
 
-TEST_F(HttpServerTest, RefusesWhatIsNotHttpAndCloses) {
+TEST_P(HttpServerTest, RefusesWhatIsNotHttpAndCloses) {
   start();
-  Client client(endpoint());
+  auto client = connect();
   client.send("\x16\x03\x01 this is not HTTP\r\n\r\n");
   const auto reply = client.receive();
   EXPECT_EQ(reply.status, 400);
@@ -185,50 +196,50 @@ TEST_F(HttpServerTest, RefusesWhatIsNotHttpAndCloses) {
   EXPECT_TRUE(client.at_end());
 }
 
-TEST_F(HttpServerTest, AnswersAFailedHandlerWithAnError) {
+TEST_P(HttpServerTest, AnswersAFailedHandlerWithAnError) {
   start();
-  Client client(endpoint());
+  auto client = connect();
   const auto thrown = client.request("GET", "/throw");
   EXPECT_EQ(thrown.status, 500);
   EXPECT_NE(thrown.body.find("boom"), std::string::npos);
-  Client other(endpoint());
+  auto other = connect();
   EXPECT_EQ(other.request("GET", "/silent").status, 500);
 }
 
-TEST_F(HttpServerTest, RefusesAtTheHeadWithoutReadingALargeBody) {
+TEST_P(HttpServerTest, RefusesAtTheHeadWithoutReadingALargeBody) {
   start({}, [](const HttpRequest& request) -> std::optional<HttpResponse> {
     if (request.header("Authorization")) return std::nullopt;
     return HttpResponse{.status = 401, .body = "{}"};
   });
-  Client client(endpoint());
+  auto client = connect();
   client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n");
   EXPECT_EQ(client.receive().status, 401);
   EXPECT_EQ(seen_.requests, 0);
 }
 
-TEST_F(HttpServerTest, KeepsTheConnectionOfASmallRefusedRequest) {
+TEST_P(HttpServerTest, KeepsTheConnectionOfASmallRefusedRequest) {
   start({}, [](const HttpRequest& request) -> std::optional<HttpResponse> {
     if (request.header("Authorization")) return std::nullopt;
     return HttpResponse{.status = 401, .body = "{}"};
   });
-  Client client(endpoint());
+  auto client = connect();
   EXPECT_EQ(client.request("GET", "/").status, 401);
   EXPECT_EQ(client.request("POST", "/", "{}").status, 401);
   EXPECT_EQ(client.request("POST", "/", "{}", {{"Authorization", "x"}}).status, 200);
 }
 
-TEST_F(HttpServerTest, ClosesAConnectionThatIsIdleOrTooSlow) {
+TEST_P(HttpServerTest, ClosesAConnectionThatIsIdleOrTooSlow) {
   start({.idle_timeout = 40ms, .read_timeout = 40ms});
-  Client idle(endpoint());
+  auto idle = connect();
   EXPECT_TRUE(idle.at_end());
-  Client slow(endpoint());
+  auto slow = connect();
   slow.send("GET / HTTP/1.1\r\nHo");
   EXPECT_TRUE(slow.at_end());
 }
 
-TEST_F(HttpServerTest, ClosesAClientThatDoesNotRead) {
+TEST_P(HttpServerTest, ClosesAClientThatDoesNotRead) {
   start({.write_timeout = 40ms});
-  Client client(endpoint());
+  auto client = connect();
   // Answers pile up in the socket's buffers until a write stands still.
   std::string flood;
   for (int i = 0; i < 2000; ++i)
@@ -239,20 +250,20 @@ TEST_F(HttpServerTest, ClosesAClientThatDoesNotRead) {
   SUCCEED();
 }
 
-TEST_F(HttpServerTest, RefusesConnectionsOverTheMaximum) {
+TEST_P(HttpServerTest, RefusesConnectionsOverTheMaximum) {
   start({.connections_max = 1});
-  Client first(endpoint());
+  auto first = connect();
   EXPECT_EQ(first.request("GET", "/").status, 200);
-  Client second(endpoint());
-  EXPECT_EQ(second.receive().status, 503);
+  auto second = connect();
+  EXPECT_EQ(second.receive().status, GetParam() == Wire::tls ? 0 : 503);
   EXPECT_EQ(first.request("GET", "/").status, 200);
 }
 
-TEST_F(HttpServerTest, HandlerLearnsThatTheClientIsGone) {
+TEST_P(HttpServerTest, HandlerLearnsThatTheClientIsGone) {
   start();
   auto ended = seen_.ended.get_future();
   {
-    Client client(endpoint());
+    auto client = connect();
     client.send_request("GET", "/wait");
     seen_.waiting.get_future().wait();
   }
@@ -260,11 +271,11 @@ TEST_F(HttpServerTest, HandlerLearnsThatTheClientIsGone) {
   EXPECT_TRUE(ended.get());
 }
 
-TEST_F(HttpServerTest, StopEndsStreamsInOrder) {
+TEST_P(HttpServerTest, StopEndsStreamsInOrder) {
   start();
-  Client idle(endpoint());
+  auto idle = connect();
   EXPECT_EQ(idle.request("GET", "/").status, 200);
-  Client client(endpoint());
+  auto client = connect();
   client.send_request("GET", "/wait");
   EXPECT_EQ(client.receive_head().status, 200);
   EXPECT_EQ(client.read_event(), "hello");
@@ -276,9 +287,9 @@ TEST_F(HttpServerTest, StopEndsStreamsInOrder) {
   EXPECT_FALSE(seen_.ended.get_future().get());
 }
 
-TEST_F(HttpServerTest, UpgradedConnectionCarriesRawBytes) {
+TEST_P(HttpServerTest, UpgradedConnectionCarriesRawBytes) {
   start();
-  Client client(endpoint());
+  auto client = connect();
   // The first raw bytes may come together with the request.
   client.send("POST /upgrade HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\nfirst\n");
   const auto head = client.receive_head();
@@ -289,9 +300,9 @@ TEST_F(HttpServerTest, UpgradedConnectionCarriesRawBytes) {
   EXPECT_EQ(client.read_line(), "second");
 }
 
-TEST_F(HttpServerTest, ServesHttp10WithoutChunks) {
+TEST_P(HttpServerTest, ServesHttp10WithoutChunks) {
   start();
-  Client client(endpoint());
+  auto client = connect();
   client.send("GET /a HTTP/1.0\r\n\r\n");
   const auto reply = client.receive();
   EXPECT_EQ(reply.status, 200);
@@ -299,13 +310,13 @@ TEST_F(HttpServerTest, ServesHttp10WithoutChunks) {
   EXPECT_TRUE(client.at_end());
 }
 
-TEST_F(HttpServerTest, TellsEachRequestToTheLogWithoutItsQuery) {
+TEST_P(HttpServerTest, TellsEachRequestToTheLogWithoutItsQuery) {
   std::vector<std::string> lines;
   start({.on_request = [&](const RequestLog& log) {
     lines.push_back(fmt::format("{} {} {}", log.method, log.path, log.status));
   }});
   {
-    Client client(endpoint());
+    auto client = connect();
     client.request("GET", "/a?token=secret");
     client.send("nonsense\r\n\r\n");
     client.receive();
@@ -314,13 +325,124 @@ TEST_F(HttpServerTest, TellsEachRequestToTheLogWithoutItsQuery) {
   EXPECT_EQ(lines, (std::vector<std::string>{"GET /a 200", "  400"}));
 }
 
+class TlsServerTest : public ::testing::Test {
+protected:
+  void start(HttpServerOptions options = {}) {
+    options.tls = TlsFiles{files_.certificate(), files_.key()};
+    const HttpAdmission nobody = [](const HttpRequest&) {
+      return HttpResponse{.status = 401, .body = "{}"};
+    };
+    loop_.run([&] {
+      auto server =
+          HttpServer::start(loop_.executor(), options, nobody,
+                            [this](HttpExchange& exchange) { return serve(exchange, seen_); });
+      ASSERT_TRUE(server) << server.error().message;
+      server_ = std::move(*server);
+    });
+  }
+  ~TlsServerTest() override {
+    loop_.run([&] { server_.reset(); });
+  }
+  // Why a server does not start.
+  std::string refusal(const TlsFiles& files) {
+    std::string message;
+    loop_.run([&] {
+      const auto server =
+          HttpServer::start(loop_.executor(), {.listen = {"127.0.0.1:0"}, .tls = files}, {}, {});
+      ASSERT_FALSE(server);
+      EXPECT_EQ(server.error().code, ErrorCode::invalid_argument);
+      message = server.error().message;
+    });
+    return message;
+  }
+  std::string port() const {
+    const auto& endpoint = server_->endpoints()[0];
+    return endpoint.substr(endpoint.rfind(':'));
+  }
+
+  TlsFixture files_;
+  Seen seen_;
+  EventLoop loop_;
+  std::unique_ptr<HttpServer> server_;
+};
+
+TEST_F(TlsServerTest, ListensBeyondLoopback) {
+  start({.listen = {"0.0.0.0:0"}});
+  Client client("127.0.0.1" + port(), Wire::tls);
+  EXPECT_EQ(client.request("GET", "/").status, 401);
+}
+
+TEST_F(TlsServerTest, AnswersNothingInPlainTextAndSurvivesIt) {
+  start({.listen = {"127.0.0.1:0"}});
+  for (const std::string nonsense :
+       {"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "\x16\x03\x01\xff\xff", "\n"}) {
+    Client plain("127.0.0.1" + port());
+    plain.send(nonsense + std::string(20'000, 'x'));
+    EXPECT_EQ(plain.receive().status, 0);
+  }
+  EXPECT_EQ(seen_.requests, 0);
+  Client client("127.0.0.1" + port(), Wire::tls);
+  EXPECT_EQ(client.request("GET", "/").status, 401);
+}
+
+TEST_F(TlsServerTest, ClosesAClientThatDoesNotFinishItsHandshake) {
+  start({.listen = {"127.0.0.1:0"}, .idle_timeout = 1h, .read_timeout = 40ms});
+  Client silent("127.0.0.1" + port());
+  Client slow("127.0.0.1" + port());
+  slow.send("\x16\x03\x01\x02");
+  EXPECT_TRUE(silent.at_end());
+  EXPECT_TRUE(slow.at_end());
+}
+
+TEST_F(TlsServerTest, StopDoesNotWaitForHandshakesOrIdleClients) {
+  start({.listen = {"127.0.0.1:0"}, .drain_timeout = 1h});
+  Client silent("127.0.0.1" + port());
+  Client idle("127.0.0.1" + port(), Wire::tls);
+  EXPECT_EQ(idle.request("GET", "/").status, 401);
+  loop_.await([this]() -> asio::awaitable<void> { return server_->stop(); });
+  EXPECT_TRUE(silent.at_end());
+  EXPECT_TRUE(idle.at_end());
+  EXPECT_TRUE(idle.said_goodbye());
+}
+
+TEST_F(TlsServerTest, SaysGoodbyeAfterTheLastAnswer) {
+  start({.listen = {"127.0.0.1:0"}});
+  Client client("127.0.0.1" + port(), Wire::tls);
+  EXPECT_EQ(client.request("GET", "/", {}, {{"Connection", "close"}}).status, 401);
+  EXPECT_TRUE(client.at_end());
+  EXPECT_TRUE(client.said_goodbye());
+}
+
+TEST_F(TlsServerTest, RefusesAKeyThatOthersCanRead) {
+  for (const auto mode : {0640U, 0604U, 0644U}) {
+    ASSERT_EQ(::chmod(files_.key().c_str(), mode), 0);
+    const auto why = refusal({files_.certificate(), files_.key()});
+    EXPECT_NE(why.find(files_.key()), std::string::npos) << why;
+    EXPECT_NE(why.find(fmt::format("mode {:04o}", mode)), std::string::npos) << why;
+  }
+  ASSERT_EQ(::chmod(files_.key().c_str(), 0400), 0);
+  start({.listen = {"127.0.0.1:0"}});
+}
+
+TEST_F(TlsServerTest, RefusesFilesThatAreNoCertificateAndKey) {
+  EXPECT_NE(refusal({"/nowhere/c.pem", files_.key()}).find("the TLS certificate /nowhere/c.pem"),
+            std::string::npos);
+  EXPECT_NE(refusal({files_.certificate(), "/nowhere/k.pem"}).find("the TLS key /nowhere/k.pem"),
+            std::string::npos);
+  EXPECT_NE(refusal({files_.key(), files_.key()}).find("the TLS certificate"), std::string::npos);
+  ASSERT_EQ(::chmod(files_.certificate().c_str(), 0600), 0);
+  EXPECT_NE(refusal({files_.certificate(), files_.certificate()}).find("the TLS key"),
+            std::string::npos);
+}
+
 TEST(HttpServer, RefusesToListenBeyondLoopback) {
   EventLoop loop;
   loop.run([&] {
     const auto server = HttpServer::start(loop.executor(), {.listen = {"0.0.0.0:0"}}, {}, {});
     ASSERT_FALSE(server);
     EXPECT_EQ(server.error().code, ErrorCode::invalid_argument);
-    EXPECT_NE(server.error().message.find("TLS"), std::string::npos);
+    EXPECT_NE(server.error().message.find("`daemon.tls`"), std::string::npos)
+        << server.error().message;
   });
 }
 

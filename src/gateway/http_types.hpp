@@ -28,6 +28,7 @@ struct HttpRequest {
   std::string_view query;  // after the '?'; empty where there is none
   std::vector<HttpHeader> headers;
   std::string body;
+  std::string_view scheme = "http";  // or "https"
 
   // The first header of that name, compared without case.
   std::optional<std::string_view> header(std::string_view name) const;

@@ -4,12 +4,15 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+struct ssl_st;
 
 namespace gavel::test {
 
@@ -36,11 +39,27 @@ struct Reply {
   std::string header(std::string_view name) const;
 };
 
+enum class Wire { plain, tls };
+
+// A directory with localhost.pem and localhost.key as a daemon wants them; gone with its object.
+class TlsFixture {
+public:
+  TlsFixture();
+  ~TlsFixture();
+  TlsFixture(const TlsFixture&) = delete;
+  TlsFixture& operator=(const TlsFixture&) = delete;
+  std::string certificate() const { return (directory_ / "localhost.pem").string(); }
+  std::string key() const { return (directory_ / "localhost.key").string(); }
+
+private:
+  std::filesystem::path directory_;
+};
+
 // Every read gives up, and fails the test, after some seconds.
 class Client {
 public:
-  // "127.0.0.1:41327"
-  explicit Client(const std::string& endpoint);
+  // "127.0.0.1:41327". Over TLS, the server's certificate must be that of tests/fixtures/tls.
+  explicit Client(const std::string& endpoint, Wire wire = Wire::plain);
   ~Client();
   Client(Client&& other) noexcept;
 
@@ -54,6 +73,8 @@ public:
   // The next event's data (lines joined); comments are returned as ":text".
   std::optional<std::string> read_event();
   bool at_end();
+  // Whether the connection's end was announced, as TLS does.
+  bool said_goodbye() const;
   // Closes without waiting for anything.
   void close();
 
@@ -65,9 +86,11 @@ public:
   std::string authorization;  // sent with every request where it is not empty
 
 private:
+  void start_tls();
   bool fill();
   bool fill_content();
   int fd_ = -1;
+  ssl_st* tls_ = nullptr;
   std::string endpoint_;
   std::string raw_;      // bytes read and not yet used
   std::string content_;  // of a stream, without its chunk framing

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_future.hpp>
 #include <charconv>
+#include <csignal>
 #include <future>
 #include <optional>
 #include <thread>
@@ -23,7 +25,13 @@
 namespace gavel::test {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr int kPatienceSeconds = 20;
+
+fs::path tls_fixtures() {
+  return fs::path(__FILE__).parent_path().parent_path().parent_path() / "tests/fixtures/tls";
+}
 
 }  // namespace
 
@@ -62,7 +70,21 @@ std::string Reply::header(std::string_view name) const {
   return {};
 }
 
-Client::Client(const std::string& endpoint) : endpoint_(endpoint) {
+TlsFixture::TlsFixture() {
+  std::string shape = (fs::temp_directory_path() / "gavel-tls-XXXXXX").string();
+  directory_ = ::mkdtemp(shape.data());
+  for (const auto* name : {"localhost.pem", "localhost.key"}) {
+    fs::copy_file(tls_fixtures() / name, directory_ / name);
+  }
+  fs::permissions(key(), fs::perms::owner_read | fs::perms::owner_write);
+}
+
+TlsFixture::~TlsFixture() {
+  std::error_code ignored;
+  fs::remove_all(directory_, ignored);
+}
+
+Client::Client(const std::string& endpoint, Wire wire) : endpoint_(endpoint) {
   const auto colon = endpoint.rfind(':');
   std::uint16_t port = 0;
   std::from_chars(endpoint.data() + colon + 1, endpoint.data() + endpoint.size(), port);
@@ -76,11 +98,26 @@ Client::Client(const std::string& endpoint) : endpoint_(endpoint) {
   }
   const timeval patience{kPatienceSeconds, 0};
   ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  if (wire == Wire::tls) start_tls();
+}
+
+void Client::start_tls() {
+  std::signal(SIGPIPE, SIG_IGN);
+  auto* const context = ::SSL_CTX_new(::TLS_client_method());
+  ::SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+  ::SSL_CTX_load_verify_file(context, (tls_fixtures() / "localhost.pem").c_str());
+  tls_ = ::SSL_new(context);
+  ::SSL_CTX_free(context);
+  ::SSL_set1_host(tls_, "localhost");
+  ::SSL_set_fd(tls_, fd_);
+  if (::SSL_connect(tls_) == 1) return;
+  close();  // what is asked of it finds its end
 }
 
 Client::Client(Client&& other) noexcept
     : authorization(std::move(other.authorization)),
       fd_(std::exchange(other.fd_, -1)),
+      tls_(std::exchange(other.tls_, nullptr)),
       endpoint_(std::move(other.endpoint_)),
       raw_(std::move(other.raw_)) {}
 
@@ -88,14 +125,20 @@ Client::~Client() {
   close();
 }
 
+bool Client::said_goodbye() const {
+  return tls_ != nullptr && (::SSL_get_shutdown(tls_) & SSL_RECEIVED_SHUTDOWN) != 0;
+}
+
 void Client::close() {
+  ::SSL_free(std::exchange(tls_, nullptr));
   if (fd_ >= 0) ::close(fd_);
   fd_ = -1;
 }
 
 void Client::send(std::string_view bytes) {
   while (!bytes.empty()) {
-    const auto n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const auto n = tls_ != nullptr ? ::SSL_write(tls_, bytes.data(), static_cast<int>(bytes.size()))
+                                   : ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (n <= 0) return;
     bytes.remove_prefix(static_cast<std::size_t>(n));
   }
@@ -103,7 +146,9 @@ void Client::send(std::string_view bytes) {
 
 bool Client::fill() {
   char chunk[65536];
-  const auto n = ::recv(fd_, chunk, sizeof chunk, 0);
+  errno = 0;
+  const auto n =
+      tls_ != nullptr ? ::SSL_read(tls_, chunk, sizeof chunk) : ::recv(fd_, chunk, sizeof chunk, 0);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
     ADD_FAILURE() << "nothing came for " << kPatienceSeconds << " s; so far: " << raw_;
   }
