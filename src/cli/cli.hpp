@@ -18,7 +18,7 @@ namespace gavel {
 struct UpOptions {
   std::string config_path;      // of the policy file; empty: <state>/gavel.yaml if it exists
   std::string state_directory;  // absolute
-  std::string listen;           // "HOST:PORT"
+  std::string listen;           // "HOST:PORT"; empty: what the policy says
   std::string log_level;        // "error", "warn", "info", "debug"
 };
 

@@ -64,12 +64,13 @@ Error error_of(const HttpAnswer& answer) {
           for_display(string_or(value, "message"), kMessageBytesMax)};
 }
 
-Client::Client(std::string url, std::string token, HttpClient http)
-    : url_(std::move(url)), token_(std::move(token)), http_(std::move(http)) {}
+Client::Client(DaemonAddress address, std::string token, HttpClient http)
+    : address_(std::move(address)), token_(std::move(token)), http_(std::move(http)) {}
 
-Result<Client> Client::make(std::string url, std::string token) {
-  ASSIGN_OR_RETURN(auto endpoint, parse_endpoint(url));
-  return Client(std::move(url), std::move(token), HttpClient(std::move(endpoint)));
+Result<Client> Client::make(DaemonAddress address, std::string token) {
+  ASSIGN_OR_RETURN(auto endpoint, parse_endpoint(address.url));
+  endpoint.trust = address.trust;
+  return Client(std::move(address), std::move(token), HttpClient(std::move(endpoint)));
 }
 
 HttpSend Client::request(std::string method, const std::string& target) const {
@@ -81,11 +82,11 @@ HttpSend Client::request(std::string method, const std::string& target) const {
 std::unexpected<Error> Client::unreachable(const Error& error) const {
   if (error.code == ErrorCode::unavailable) {
     return fail(ErrorCode::unavailable,
-                fmt::format("no daemon at {} ({}); start it with: gavel up", url_, error.message));
+                fmt::format("no daemon at {} ({}); start it with: gavel up", url(), error.message));
   }
   if (error.code == ErrorCode::timeout) {
     return fail(ErrorCode::timeout,
-                fmt::format("the daemon at {} did not answer in time; see gavel doctor", url_));
+                fmt::format("the daemon at {} did not answer in time; see gavel doctor", url()));
   }
   return std::unexpected(error);
 }

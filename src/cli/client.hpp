@@ -10,6 +10,7 @@
 
 #include "base/json.hpp"
 #include "base/result.hpp"
+#include "cli/discovery.hpp"
 #include "cli/http_client.hpp"
 #include "protocol/sse.hpp"
 
@@ -41,7 +42,7 @@ private:
 class Client {
 public:
   // `token` may be empty: the daemon then says what is missing.
-  static Result<Client> make(std::string url, std::string token);
+  static Result<Client> make(DaemonAddress address, std::string token);
 
   // `target` with its query, percent-encoded.
   Result<json::value> get(const std::string& target) const;
@@ -56,15 +57,16 @@ public:
   Result<HttpUpgraded> upgrade(const std::string& target, const json::value& body,
                                std::string_view protocol) const;
 
-  const std::string& url() const { return url_; }
+  const std::string& url() const { return address_.url; }
+  const DaemonAddress& address() const { return address_; }
 
 private:
-  Client(std::string url, std::string token, HttpClient http);
+  Client(DaemonAddress address, std::string token, HttpClient http);
   HttpSend request(std::string method, const std::string& target) const;
   Result<json::value> exchange(const HttpSend& request, std::chrono::milliseconds patience) const;
   std::unexpected<Error> unreachable(const Error& error) const;
 
-  std::string url_;
+  DaemonAddress address_;
   std::string token_;
   HttpClient http_;
 };

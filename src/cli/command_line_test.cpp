@@ -93,7 +93,7 @@ TEST(CommandLine, RefusesAUrlThatIsNone) {
                           "http://[::1", "http://x:1:2"}) {
     EXPECT_EQ(world.run({"sessions", "--url", url}).code, 2) << url;
   }
-  EXPECT_EQ(world.run({"sessions", "--url", "https://x"}).code, 10);
+  EXPECT_EQ(world.run({"sessions", "--url", "https://x/path"}).code, 2);
 }
 
 TEST(Up, GivesItsOptionsToTheApplication) {
@@ -111,6 +111,8 @@ TEST(Up, GivesItsOptionsToTheApplication) {
   EXPECT_EQ(seen.state_directory, (world.directory.path() / "here").string());
   EXPECT_EQ(seen.listen, "127.0.0.1:0");
   EXPECT_EQ(seen.log_level, "debug");
+  world.run({"up", "--config", "my.yaml"});
+  EXPECT_EQ(seen.listen, "") << "what the policy says";
 }
 
 TEST(Up, RefusesAConfigurationThatIsNotThere) {

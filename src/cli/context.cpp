@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "cli/discovery.hpp"
-
 namespace gavel {
 namespace {
 
@@ -33,12 +31,22 @@ Result<std::filesystem::path> Context::state() const {
   return state_directory(globals_.state, world_);
 }
 
-Result<std::string> Context::daemon_url() const {
-  if (!globals_.url.empty()) return globals_.url;
-  if (const auto url = world_.variable("GAVEL_URL")) return *url;
+Result<DaemonAddress> Context::daemon_address() const {
+  std::string url = globals_.url;
+  if (url.empty()) url = world_.variable("GAVEL_URL").value_or("");
+  const auto record = daemon_record();
+  if (!record && url.empty()) return std::unexpected(record.error());
+  // `gavel run` gives its programs the address of this very daemon.
+  const bool is_own = record && *record && (url.empty() || url == (*record)->url);
+  if (is_own) return address_of(**record);
+  if (url.empty()) url = kDefaultUrl;
+  return DaemonAddress{
+      std::move(url), {.certificate = {}, .authorities = world_.variable("GAVEL_CA").value_or("")}};
+}
+
+Result<std::optional<DaemonRecord>> Context::daemon_record() const {
   ASSIGN_OR_RETURN(const auto directory, state());
-  ASSIGN_OR_RETURN(const auto record, read_daemon_record(directory));
-  return record ? record->url : std::string(kDefaultUrl);
+  return read_daemon_record(directory);
 }
 
 Result<std::filesystem::path> Context::token_path(Identity identity) const {
@@ -60,14 +68,14 @@ Result<std::string> Context::token(Identity identity) const {
 }
 
 Result<Client> Context::client(Identity identity) const {
-  ASSIGN_OR_RETURN(auto url, daemon_url());
+  ASSIGN_OR_RETURN(const auto address, daemon_address());
   auto secret = token(identity);
   if (!secret && secret.error().code != ErrorCode::not_found) {
     return std::unexpected(secret.error());
   }
-  if (secret) return Client::make(std::move(url), std::move(*secret));
+  if (secret) return Client::make(address, std::move(*secret));
   // Without a token the likeliest reason is that no daemon ever ran here: ask before blaming it.
-  ASSIGN_OR_RETURN(auto bare, Client::make(std::move(url), {}));
+  ASSIGN_OR_RETURN(auto bare, Client::make(address, {}));
   if (auto health = bare.get("/v1/health");
       !health && health.error().code != ErrorCode::unauthenticated) {
     return std::unexpected(health.error());

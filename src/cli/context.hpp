@@ -9,6 +9,7 @@
 #include "base/result.hpp"
 #include "cli/cli.hpp"
 #include "cli/client.hpp"
+#include "cli/discovery.hpp"
 #include "cli/style.hpp"
 #include "cli/world.hpp"
 
@@ -48,8 +49,9 @@ public:
   Timestamp now() const { return world_.now(); }
 
   Result<std::filesystem::path> state() const;
-  // --url, else $GAVEL_URL, else daemon.json, else the default.
-  Result<std::string> daemon_url() const;
+  // --url, else $GAVEL_URL, else daemon.json, else the default. The daemon of daemon.json is known
+  // by its certificate; any other by $GAVEL_CA, else by the authorities that the system trusts.
+  Result<DaemonAddress> daemon_address() const;
   Result<std::filesystem::path> token_path(Identity identity) const;
   Result<std::string> token(Identity identity) const;
   Result<Client> client(Identity identity = Identity::person) const;
@@ -60,6 +62,8 @@ public:
   void note(std::string_view line) const;
 
 private:
+  Result<std::optional<DaemonRecord>> daemon_record() const;
+
   World& world_;
   const Globals& globals_;
   const CliHooks& hooks_;

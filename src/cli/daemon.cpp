@@ -66,22 +66,21 @@ std::string last_line(const std::filesystem::path& log) {
   return for_display(line == std::string_view::npos ? rest : rest.substr(line + 1), 500);
 }
 
-// The URL that daemon.json names now, where something answers there.
-std::optional<std::string> running_daemon(const std::filesystem::path& state) {
+// Whether something answers where daemon.json says.
+bool is_running(const std::filesystem::path& state) {
   const auto record = read_daemon_record(state);
-  if (!record || !*record || !answers((*record)->url)) return std::nullopt;
-  return (*record)->url;
+  return record && *record && answers(address_of(**record));
 }
 
-// Starts one and waits until it answers. already_exists where the port is taken.
+// Starts one and waits until it answers. already_exists where the port is taken. `listen` may be
+// empty: what the policy says.
 Result<pid_t> start_daemon(const Context& context, const std::filesystem::path& state,
                            const std::filesystem::path& log, std::string_view listen) {
-  ASSIGN_OR_RETURN(const auto child,
-                   start_detached({context.world().program, "up", "--state", state.string(),
-                                   "--listen", std::string(listen)},
-                                  log));
+  std::vector<std::string> command{context.world().program, "up", "--state", state.string()};
+  if (!listen.empty()) command.insert(command.end(), {"--listen", std::string(listen)});
+  ASSIGN_OR_RETURN(const auto child, start_detached(command, log));
   const auto deadline = deadline_in(kStartPatience);
-  while (!running_daemon(state)) {
+  while (!is_running(state)) {
     if (const auto code = exit_code_of(child)) {
       const bool taken = *code == mapping(ErrorCode::already_exists).exit_code;
       return fail(taken ? ErrorCode::already_exists : ErrorCode::unavailable,
@@ -99,9 +98,10 @@ Result<pid_t> start_daemon(const Context& context, const std::filesystem::path& 
 
 }  // namespace
 
-bool answers(const std::string& url) {
-  const auto endpoint = parse_endpoint(url);
+bool answers(const DaemonAddress& address) {
+  auto endpoint = parse_endpoint(address.url);
   if (!endpoint) return false;
+  endpoint->trust = address.trust;
   HttpSend request;
   request.target = "/v1/health";
   return HttpClient(*endpoint).send(request, deadline_in(kProbePatience)).has_value();
@@ -111,12 +111,12 @@ Status ensure_daemon(const Context& context) {
   ASSIGN_OR_RETURN(const auto state, context.state());
   // Where an address was given, that daemon is meant and no other.
   if (!context.globals().url.empty() || context.world().variable("GAVEL_URL")) {
-    ASSIGN_OR_RETURN(const auto url, context.daemon_url());
-    if (answers(url)) return {};
+    ASSIGN_OR_RETURN(const auto address, context.daemon_address());
+    if (answers(address)) return {};
     return fail(ErrorCode::unavailable,
-                fmt::format("no daemon at {}; start it with: gavel up", url));
+                fmt::format("no daemon at {}; start it with: gavel up", address.url));
   }
-  if (running_daemon(state)) return {};
+  if (is_running(state)) return {};
   std::error_code error;
   std::filesystem::create_directories(state, error);
   if (error) {
@@ -125,9 +125,9 @@ Status ensure_daemon(const Context& context) {
   }
   ::chmod(state.c_str(), 0700);
   ASSIGN_OR_RETURN(const auto lock, StartLock::take(state / "start.lock"));
-  if (running_daemon(state)) return {};
+  if (is_running(state)) return {};
   const auto log = state / "gavel.log";
-  auto started = start_daemon(context, state, log, kDefaultListen);
+  auto started = start_daemon(context, state, log, {});
   // Somebody else's daemon may have the usual port; daemon.json tells clients of any other.
   if (!started && started.error().code == ErrorCode::already_exists) {
     started = start_daemon(context, state, log, "127.0.0.1:0");

@@ -12,7 +12,7 @@ namespace gavel {
 // log), or what starting gave.
 Status ensure_daemon(const Context& context);
 
-// Whether a daemon answers at `url`, with or without a token.
-bool answers(const std::string& url);
+// Whether a daemon answers there, with or without a token.
+bool answers(const DaemonAddress& address);
 
 }  // namespace gavel

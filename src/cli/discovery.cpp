@@ -122,7 +122,12 @@ Result<std::optional<DaemonRecord>> read_daemon_record(const fs::path& state) {
                             file.string()));
   }
   return DaemonRecord{std::string(string_or(*value, "url")),
-                      static_cast<int>(int_or(*value, "pid", 0))};
+                      static_cast<int>(int_or(*value, "pid", 0)),
+                      std::string(string_or(*value, "certificate"))};
+}
+
+DaemonAddress address_of(const DaemonRecord& record) {
+  return {record.url, TlsTrust{.certificate = record.certificate, .authorities = {}}};
 }
 
 Result<TokenRecord> read_token(const fs::path& file) {

@@ -35,6 +35,11 @@ TEST(DaemonRecord, IsReadAndMistrusted) {
   const ScratchDirectory scratch;
   scratch.write("daemon.json", R"({"url":"http://127.0.0.1:1","pid":7})");
   EXPECT_EQ(read_daemon_record(scratch.path()).value()->pid, 7);
+  EXPECT_EQ(read_daemon_record(scratch.path()).value()->certificate, "");
+  scratch.write("daemon.json", R"({"url":"https://127.0.0.1:1","pid":7,"certificate":"/c.pem"})");
+  const auto address = address_of(*read_daemon_record(scratch.path()).value());
+  EXPECT_EQ(address.url, "https://127.0.0.1:1");
+  EXPECT_EQ(address.trust.certificate, "/c.pem");
   scratch.write("daemon.json", "{}");
   EXPECT_EQ(read_daemon_record(scratch.path()).error().code, ErrorCode::corrupted);
 }

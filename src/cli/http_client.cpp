@@ -116,17 +116,17 @@ Result<Endpoint> parse_endpoint(std::string_view url) {
                             "http://127.0.0.1:7420",
                             url, why));
   };
-  if (url.starts_with("https://")) {
-    return fail(ErrorCode::unsupported,
-                "https is not supported by this command line yet; use the daemon's http address "
-                "on loopback");
+  constexpr std::string_view kPlain = "http://";
+  constexpr std::string_view kSecure = "https://";
+  Endpoint endpoint;
+  endpoint.tls = url.starts_with(kSecure);
+  if (endpoint.tls) endpoint.port = 443;
+  if (!endpoint.tls && !url.starts_with(kPlain)) {
+    return bad("it begins with neither http:// nor https://");
   }
-  constexpr std::string_view kScheme = "http://";
-  if (!url.starts_with(kScheme)) return bad("it does not begin with http://");
-  auto rest = url.substr(kScheme.size());
+  auto rest = url.substr(endpoint.tls ? kSecure.size() : kPlain.size());
   if (rest.ends_with('/')) rest.remove_suffix(1);
   if (rest.find_first_of("/?#@ \r\n\t") != std::string_view::npos) return bad("it has a path");
-  Endpoint endpoint;
   endpoint.authority = rest;
   std::string_view port;
   if (rest.starts_with('[')) {
@@ -153,6 +153,7 @@ Result<Endpoint> parse_endpoint(std::string_view url) {
 Result<Socket> HttpClient::begin(const HttpSend& request, std::string_view upgrade_to,
                                  Deadline deadline) const {
   ASSIGN_OR_RETURN(auto socket, Socket::connect(endpoint_.host, endpoint_.port, deadline));
+  if (endpoint_.tls) TRY(socket.secure(endpoint_.host, endpoint_.trust, deadline));
   std::string head = fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: gavel\r\n",
                                  request.method, request.target, endpoint_.authority);
   for (const auto& [name, value] : request.headers) head += fmt::format("{}: {}\r\n", name, value);

@@ -21,9 +21,10 @@ struct Endpoint {
   std::string host;  // without brackets
   std::uint16_t port = 80;
   std::string authority;  // for the Host header: "127.0.0.1:7420"
+  bool tls = false;
+  TlsTrust trust = {};
 };
-// "http://127.0.0.1:7420"; a trailing slash is accepted. Errors: invalid_argument, unsupported
-// (https).
+// "http://127.0.0.1:7420" or https; a trailing slash is accepted. Error: invalid_argument.
 Result<Endpoint> parse_endpoint(std::string_view url);
 
 struct HttpSend {

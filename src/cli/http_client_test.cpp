@@ -143,7 +143,7 @@ TEST(Client, GivesTheDaemonsErrorAsItWas) {
   const std::string body = R"({"error":{"code":"stale_epoch","message":"epoch 2 was elected"}})";
   OneAnswer server("HTTP/1.1 409 Conflict\r\nContent-Length: " + std::to_string(body.size()) +
                    "\r\n\r\n" + body);
-  const auto client = Client::make(server.url(), "t").value();
+  const auto client = Client::make({server.url()}, "t").value();
   const auto answer = client.get("/v1/x");
   ASSERT_FALSE(answer.has_value());
   EXPECT_EQ(answer.error(), (Error{ErrorCode::stale_epoch, "epoch 2 was elected"}));
@@ -159,7 +159,7 @@ TEST(Client, FollowsEventsToTheEndOfTheStream) {
   OneAnswer server(
       "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
       ": hello\n\nid: 4\ndata: {\"a\":1}\n\nid: 5\ndata: x\ndata: y\n\n");
-  const auto client = Client::make(server.url(), "t").value();
+  const auto client = Client::make({server.url()}, "t").value();
   auto stream = client.events("/v1/watch", "3");
   ASSERT_TRUE(stream.has_value()) << stream.error().message;
   auto first = stream->next(soon());
@@ -175,7 +175,7 @@ TEST(Client, TurnsAnErrorEventIntoAnError) {
   OneAnswer server(
       "HTTP/1.1 200 OK\r\n\r\nevent: error\ndata: "
       "{\"error\":{\"code\":\"not_found\",\"message\":\"trimmed\"}}\n\n");
-  const auto client = Client::make(server.url(), "t").value();
+  const auto client = Client::make({server.url()}, "t").value();
   auto stream = client.events("/v1/watch", "");
   ASSERT_TRUE(stream.has_value());
   EXPECT_EQ(stream->next(soon()).error(), (Error{ErrorCode::not_found, "trimmed"}));
@@ -190,6 +190,10 @@ TEST(Endpoint, UnderstandsNamesAndBothAddressFamilies) {
   EXPECT_EQ(parse_endpoint("http://127.0.0.1:7420/")->port, 7420);
   EXPECT_EQ(parse_endpoint("http://[::1]:80")->host, "::1");
   EXPECT_EQ(parse_endpoint("http://localhost")->authority, "localhost");
+  EXPECT_FALSE(parse_endpoint("http://localhost")->tls);
+  EXPECT_TRUE(parse_endpoint("https://localhost")->tls);
+  EXPECT_EQ(parse_endpoint("https://localhost")->port, 443);
+  EXPECT_EQ(parse_endpoint("https://localhost:7420/")->port, 7420);
 }
 
 }  // namespace

@@ -77,6 +77,9 @@ Result<int> run_run(Context& context, const RunOptions& options) {
   environment["GAVEL_MCP_URL"] = driver->mcp_url;
   environment["GAVEL_TOKEN"] = token;
   environment["GAVEL_STATE"] = state.string();
+  // For the agent's own connections: its libraries do not know the certificate of this daemon.
+  const auto& trust = client.address().trust;
+  if (!trust.certificate.empty()) environment["GAVEL_CA"] = trust.certificate;
   environment.erase("GAVEL_EPOCH");
   if (driver->epoch > 0) environment["GAVEL_EPOCH"] = std::to_string(driver->epoch);
   if (options.session.empty()) {
@@ -95,9 +98,9 @@ Command run_command() {
   auto options = std::make_shared<RunOptions>();
   Command command("run", "run an agent on a session, its tools through Gavel");
   command.description =
-      "The agent finds GAVEL_MCP_URL and GAVEL_TOKEN (and GAVEL_SESSION, GAVEL_EPOCH, GAVEL_URL) "
-      "in "
-      "its environment. Running again with the same session takes it over: what is done stays "
+      "The agent finds GAVEL_MCP_URL and GAVEL_TOKEN (and GAVEL_SESSION, GAVEL_EPOCH, GAVEL_URL; "
+      "over TLS GAVEL_CA, the daemon's certificate) in its environment. Running again with the "
+      "same session takes it over: what is done stays "
       "done. "
       "Exits with the agent's exit code.";
   command.option("--session", "S", options->session, "the session (a new one)", Values::session);

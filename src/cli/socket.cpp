@@ -19,6 +19,9 @@
 namespace gavel {
 namespace {
 
+// For the peer to take the word that nothing more will come.
+constexpr std::chrono::seconds kGoodbye{5};
+
 std::unexpected<Error> system_error(std::string_view what, int error) {
   return fail(ErrorCode::unavailable, fmt::format("{}: {}", what, std::strerror(error)));
 }
@@ -40,6 +43,11 @@ Status wait_ready(int fd, short events, Deadline deadline) {
     if (ready < 0 && errno == EINTR) return fail(ErrorCode::cancelled, "interrupted");
     if (ready < 0) return system_error("cannot wait for the network", errno);
   }
+}
+
+// Waits for what TLS needs to go on. A TLS read may have to write, and the other way round.
+Status wait_wanted(int fd, TlsSession::Wants wants, Deadline deadline) {
+  return wait_ready(fd, wants == TlsSession::Wants::readable ? POLLIN : POLLOUT, deadline);
 }
 
 struct AddressDeleter {
@@ -88,18 +96,48 @@ Result<Socket> Socket::connect(const std::string& host, std::uint16_t port, Dead
   return last;
 }
 
-Socket::Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+Socket::Socket(Socket&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), tls_(std::move(other.tls_)) {}
 
 Socket& Socket::operator=(Socket&& other) noexcept {
   std::swap(fd_, other.fd_);
+  std::swap(tls_, other.tls_);
   return *this;
 }
 
 Socket::~Socket() {
+  tls_.reset();
   if (fd_ >= 0) ::close(fd_);
 }
 
+Status Socket::secure(const std::string& host, const TlsTrust& trust, Deadline deadline) {
+  ASSIGN_OR_RETURN(tls_, TlsSession::make(fd_, host, trust));
+  for (;;) {
+    ASSIGN_OR_RETURN(const auto done, tls_->handshake());
+    if (done.wants == TlsSession::Wants::nothing) return {};
+    TRY(wait_wanted(fd_, done.wants, deadline));
+  }
+}
+
+Result<std::size_t> Socket::read_tls(std::span<char> into, Deadline deadline) {
+  for (;;) {
+    ASSIGN_OR_RETURN(const auto done, tls_->read(into));
+    if (done.wants == TlsSession::Wants::nothing) return done.bytes;
+    TRY(wait_wanted(fd_, done.wants, deadline));
+  }
+}
+
+Status Socket::write_tls(std::string_view bytes, Deadline deadline) {
+  while (!bytes.empty()) {
+    ASSIGN_OR_RETURN(const auto done, tls_->write(bytes));
+    bytes.remove_prefix(done.bytes);
+    if (done.wants != TlsSession::Wants::nothing) TRY(wait_wanted(fd_, done.wants, deadline));
+  }
+  return {};
+}
+
 Result<std::size_t> Socket::read_some(std::span<char> into, Deadline deadline) {
+  if (tls_) return read_tls(into, deadline);
   for (;;) {
     const auto n = ::recv(fd_, into.data(), into.size(), 0);
     if (n >= 0) return static_cast<std::size_t>(n);
@@ -112,6 +150,7 @@ Result<std::size_t> Socket::read_some(std::span<char> into, Deadline deadline) {
 }
 
 Status Socket::write_all(std::string_view bytes, Deadline deadline) {
+  if (tls_) return write_tls(bytes, deadline);
   while (!bytes.empty()) {
     const auto n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (n >= 0) {
@@ -126,6 +165,13 @@ Status Socket::write_all(std::string_view bytes, Deadline deadline) {
 }
 
 void Socket::finish_writing() {
+  if (tls_) {
+    const auto until = deadline_in(kGoodbye);
+    for (auto said = tls_->finish(); said && said->wants == TlsSession::Wants::writable;
+         said = tls_->finish()) {
+      if (!wait_ready(fd_, POLLOUT, until)) break;
+    }
+  }
   ::shutdown(fd_, SHUT_WR);
 }
 

@@ -6,7 +6,6 @@
 #include <memory>
 
 #include "cli/commands.hpp"
-#include "cli/discovery.hpp"
 
 namespace gavel {
 namespace {
@@ -35,7 +34,6 @@ Result<int> run_up(Context& context, UpOptions options) {
 
 Command up_command() {
   auto options = std::make_shared<UpOptions>();
-  options->listen = kDefaultListen;
   options->log_level = "info";
   Command command("up", "start the daemon, in the foreground");
   command.description =
@@ -45,7 +43,7 @@ Command up_command() {
                  "gavel.yaml: servers, tools, rules (STATE/gavel.yaml where it exists)",
                  Values::file);
   command.option("--listen", "HOST:PORT", options->listen,
-                 "where to listen; port 0 takes a free one (127.0.0.1:7420)");
+                 "where to listen, instead of `daemon.listen`; port 0 takes a free one");
   command.option("--log-level", "LEVEL", options->log_level, "how much to log (info)").choices = {
       "error", "warn", "info", "debug"};
   command.run = [options](Context& context) { return run_up(context, *options); };
