@@ -65,6 +65,18 @@ Result<std::shared_ptr<const Policy>> load_policy(const UpOptions& options) {
   return parse_policy(text, path.string());
 }
 
+// Where this machine's programs find a daemon that listens on `endpoint`.
+std::string reachable(std::string_view endpoint) {
+  for (const auto& [every, loopback] :
+       {std::pair<std::string_view, std::string_view>{"0.0.0.0:", "127.0.0.1:"},
+        std::pair<std::string_view, std::string_view>{"[::]:", "[::1]:"}}) {
+    if (endpoint.starts_with(every)) {
+      return std::string(loopback).append(endpoint.substr(every.size()));
+    }
+  }
+  return std::string(endpoint);
+}
+
 // The daemon's parts, made in this order and destroyed in the reverse.
 class Daemon {
 public:
@@ -114,7 +126,10 @@ private:
 
     GatewayOptions gateway;
     gateway.tokens_directory = state_ / "tokens";
-    gateway.http.listen = {options_.listen.empty() ? std::string(kDefaultListen) : options_.listen};
+    const auto& daemon = policy_->daemon();
+    gateway.http.listen = {options_.listen.empty() ? daemon.listen : options_.listen};
+    gateway.hosts = daemon.hosts;
+    if (daemon.tls) gateway.http.tls = TlsFiles{daemon.tls->certificate, daemon.tls->key};
     gateway.api.version = kVersion;
     gateway.mcp.version = kVersion;
     if (options_.log_level == "debug") {
@@ -124,11 +139,18 @@ private:
       };
     }
     ASSIGN_OR_RETURN(gateway_, Gateway::start(io_.get_executor(), *harness_, std::move(gateway)));
-    const std::string url = "http://" + gateway_->endpoints().front();
-    ASSIGN_OR_RETURN(auto file, DaemonFile::write(state_, url));
+    return announce();
+  }
+
+  Status announce() {
+    const auto& tls = policy_->daemon().tls;
+    const auto& endpoint = gateway_->endpoints().front();
+    const std::string scheme = tls ? "https://" : "http://";
+    ASSIGN_OR_RETURN(auto file, DaemonFile::write(state_, {scheme + reachable(endpoint),
+                                                           tls ? tls->certificate : ""}));
     file_.emplace(std::move(file));
-    say_(fmt::format("gavel {} listens on {} (state in {}, policy {})", kVersion, url,
-                     state_.string(), policy_->version().substr(0, 12)));
+    say_(fmt::format("gavel {} listens on {}{} (state in {}, policy {})", kVersion, scheme,
+                     endpoint, state_.string(), policy_->version().substr(0, 12)));
     return {};
   }
 

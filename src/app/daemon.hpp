@@ -10,7 +10,6 @@
 namespace gavel {
 
 inline constexpr std::string_view kVersion = "0.1.0";
-inline constexpr std::string_view kDefaultListen = "127.0.0.1:7420";
 
 // Returns the process's exit code (docs/exit-codes.md).
 int run_daemon(const UpOptions& options);

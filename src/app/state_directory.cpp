@@ -37,12 +37,14 @@ Status prepare_state_directory(const fs::path& directory) {
   return {};
 }
 
-Result<DaemonFile> DaemonFile::write(const fs::path& directory, const std::string& url) {
+Result<DaemonFile> DaemonFile::write(const fs::path& directory, const Where& where) {
   const fs::path path = directory / "daemon.json";
   const fs::path fresh = directory / "daemon.json.new";
+  json::object content{{"url", where.url}, {"pid", getpid()}};
+  if (!where.certificate.empty()) content["certificate"] = where.certificate;
   {
     std::ofstream out(fresh, std::ios::trunc);
-    out << write_json(json::object{{"url", url}, {"pid", getpid()}}) << '\n';
+    out << write_json(content) << '\n';
     out.flush();
     if (!out)
       return fail(ErrorCode::storage_failed, fmt::format("cannot write {}", fresh.string()));

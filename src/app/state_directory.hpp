@@ -1,6 +1,6 @@
 #pragma once
 // The state directory, mode 0700: store/ (the log), tokens/, daemon.json (where a running daemon
-// listens).
+// listens, and over TLS the file of its certificate).
 
 #include <filesystem>
 #include <string>
@@ -16,7 +16,11 @@ Status prepare_state_directory(const std::filesystem::path& directory);
 // destroyed.
 class DaemonFile {
 public:
-  static Result<DaemonFile> write(const std::filesystem::path& directory, const std::string& url);
+  struct Where {
+    std::string url;
+    std::string certificate;  // PEM; empty without TLS
+  };
+  static Result<DaemonFile> write(const std::filesystem::path& directory, const Where& where);
   ~DaemonFile();
   DaemonFile(DaemonFile&& other) noexcept;
   DaemonFile& operator=(DaemonFile&&) = delete;
