@@ -1,6 +1,5 @@
 """The real gavel binary: start it, kill it, talk to it by its command line and its HTTP API."""
 
-import http.client
 import json
 import os
 import re
@@ -9,6 +8,7 @@ import subprocess
 import urllib.parse
 from pathlib import Path
 
+from .mcp import connect
 from .process import Process, wait_until
 
 _REPORT = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: ThreadSanitizer")
@@ -43,15 +43,18 @@ def find_binary(root, given=None):
 
 
 class Gavel:
-    """One daemon over one state directory. start(), kill() and start() again as you like."""
+    """One daemon over one state directory. start(), kill() and start() again as you like.
+    `tls` is the ssl.SSLContext that its clients here use, where its configuration has TLS."""
 
-    def __init__(self, binary, directory, config):
+    def __init__(self, binary, directory, config, listen="127.0.0.1:0", tls=None):
         self.binary = str(binary)
         self.directory = Path(directory)
         self.directory.mkdir(parents=True)
         self.state = self.directory / "state"
         self.config = self.directory / "gavel.yaml"
         self.config.write_text(config)
+        self.listen = listen
+        self.tls = tls
         self.process = None
         self.url = None
         self._starts = 0
@@ -70,7 +73,7 @@ class Gavel:
                 "--state",
                 self.state,
                 "--listen",
-                "127.0.0.1:0",
+                self.listen,
             ],
             log=self.directory / f"up.{self._starts}",
         )
@@ -110,10 +113,8 @@ class Gavel:
     def token(self, role):
         return json.loads((self.state / "tokens" / f"{role}.json").read_text())["token"]
 
-    @staticmethod
-    def _request(url, method, path, body, token, timeout):
-        parts = urllib.parse.urlsplit(url)
-        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+    def _request(self, url, method, path, body, token, timeout):
+        connection = connect(url, timeout, self.tls)
         try:
             connection.request(
                 method,

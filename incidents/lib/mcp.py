@@ -52,10 +52,20 @@ def _messages(content_type, body):
     return value if isinstance(value, list) else [value]
 
 
+def connect(url, timeout, tls=None):
+    """A connection to the URL's host; `tls` is an ssl.SSLContext for https."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme == "https":
+        return http.client.HTTPSConnection(
+            parts.hostname, parts.port, timeout=timeout, context=tls
+        )
+    return http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+
+
 class Client:
-    def __init__(self, url, token, timeout=30):
+    def __init__(self, url, token, timeout=30, tls=None):
         parts = urllib.parse.urlsplit(url)
-        self._host, self._port = parts.hostname, parts.port
+        self._url, self._tls = url, tls
         self._path = parts.path + (f"?{parts.query}" if parts.query else "")
         self._token = token
         self._timeout = timeout
@@ -69,7 +79,7 @@ class Client:
             body = json.dumps(body)
         if isinstance(body, str):
             body = body.encode()
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
+        connection = connect(self._url, self._timeout, self._tls)
         all_headers = {
             "Content-Type": "application/json",
             "Accept": "application/json, text/event-stream",
