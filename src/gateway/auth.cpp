@@ -78,10 +78,14 @@ Status write_token_file(const fs::path& path, std::string_view principal,
   return {};
 }
 
-// The host of "host", "host:port", "[v6]" or "[v6]:port".
+// The host of "host", "host:port", "[v6]" or "[v6]:port"; nothing where it is none of them.
 std::string_view host_of(std::string_view authority) {
-  if (authority.starts_with('[')) return authority.substr(0, authority.find(']') + 1);
-  return authority.substr(0, authority.find(':'));
+  const auto end = authority.starts_with('[') ? authority.find(']') + 1 : authority.find(':');
+  const auto host = authority.substr(0, end);
+  const auto port = authority.substr(host.size());
+  const bool has_port =
+      port.starts_with(':') && port.find_first_not_of("0123456789", 1) == std::string_view::npos;
+  return port.empty() || has_port ? host : std::string_view{};
 }
 
 bool is_loopback_name(std::string_view host) {

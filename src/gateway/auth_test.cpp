@@ -145,7 +145,8 @@ TEST(HostAndOrigin, OnlyLoopbackNamesAreAnswered) {
     EXPECT_TRUE(check_host_and_origin(request_with({{"Host", host}}))) << host;
   }
   for (const std::string_view host :
-       {"", "evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "0.0.0.0:80"}) {
+       {"", "evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "0.0.0.0:80",
+        "localhost:80@evil.example", "[::1]evil", "[::1"}) {
     EXPECT_FALSE(check_host_and_origin(request_with({{"Host", host}}))) << host;
   }
   EXPECT_FALSE(check_host_and_origin(request_with({})));
@@ -183,7 +184,8 @@ TEST(HostAndOrigin, NamesThatWereConfiguredAreAnswered) {
   EXPECT_TRUE(from("https://gavel.example:8443"));
   EXPECT_TRUE(from("http://localhost:3000"));
   for (const std::string_view origin :
-       {"http://gavel.example", "https://evil.example", "https://gavel.example.evil", "null"}) {
+       {"http://gavel.example", "https://evil.example", "https://gavel.example.evil",
+        "https://gavel.example:1@evil.example", "null"}) {
     EXPECT_FALSE(from(origin)) << origin;
   }
 }

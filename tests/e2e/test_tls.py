@@ -12,6 +12,12 @@ import unittest
 from support import CONFIG, HERE, LEGACY, Client, EndToEnd, Gavel
 from test_stdio import Wrapper
 
+# Many TLS records.
+LARGE = "grüß dich " * 4_000
+
+ECHOES = """
+  - {name: echoes, tools: ["*__echo"], verdict: allow, reason: an echo harms nobody}
+"""
 DAEMON = """
 daemon:
   listen: "0.0.0.0:0"
@@ -60,7 +66,7 @@ class Tls(EndToEnd):
         self.gavel = Gavel(
             self.binary,
             self.directory / "gavel",
-            self.config(CONFIG + DAEMON.replace("@DIR@", str(self.directory))),
+            self.config(CONFIG + ECHOES + DAEMON.replace("@DIR@", str(self.directory))),
             listen="0.0.0.0:0",
             tls=tls,
         )
@@ -96,6 +102,8 @@ class Tls(EndToEnd):
         reply = client.legacy("tools/call", {"name": "box__append", "arguments": {"text": "one"}})
         self.assertEqual(reply.text, "appended", reply.body)
         self.assertEqual(self.effects(), ["one"])
+        reply = client.legacy("tools/call", {"name": "box__echo", "arguments": {"text": LARGE}})
+        self.assertEqual(reply.text, LARGE)
         for token in ("", "wrong"):
             with self.subTest(token):
                 self.assertEqual(self.mcp(token).modern("tools/list").status, 401)
@@ -132,8 +140,15 @@ class Tls(EndToEnd):
         self.addCleanup(wrapper.kill)
         self.assertEqual(wrapper.initialize()["result"]["protocolVersion"], LEGACY)
         tools = wrapper.ask(2, "tools/list")["result"]["tools"]
-        self.assertTrue(tools)
+        echo = next(each["name"] for each in tools if each["name"].endswith("echo"))
+        for number in range(3, 8):
+            call = {"name": echo, "arguments": {"text": f"{number} {LARGE}"}}
+            answer = wrapper.ask(number, "tools/call", call)
+            self.assertEqual(answer["result"]["content"][0]["text"], f"{number} {LARGE}")
         self.assertEqual(wrapper.close(), 0)
+        session = self.gavel.api("GET", "/v1/sessions")["sessions"][0]["session"]
+        told = json.dumps(self.gavel.transcript(session), ensure_ascii=False)
+        self.assertGreater(len(told), 5 * len(LARGE))
 
     def test_gavel_run_gives_the_agent_what_it_needs(self):
         shown = self.run_program(
