@@ -132,6 +132,9 @@ private:
     if (daemon.tls) gateway.http.tls = TlsFiles{daemon.tls->certificate, daemon.tls->key};
     gateway.api.version = kVersion;
     gateway.mcp.version = kVersion;
+    gateway.mcp.patience = daemon.hold_patience;
+    gateway.mcp.patience_with_progress = daemon.hold_patience_with_progress;
+    gateway.mcp.session_idle = daemon.session_idle;
     if (options_.log_level == "debug") {
       gateway.http.on_request = [this](const RequestLog& request) {
         say_(fmt::format("{} {} {} {} us", request.method, request.path, request.status,

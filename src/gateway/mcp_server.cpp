@@ -40,7 +40,7 @@ McpServer::McpServer(asio::any_io_executor executor, Harness& harness, McpOption
       harness_(harness),
       options_(std::move(options)),
       self_{"gavel", options_.version},
-      sessions_(options_.sessions_max),
+      sessions_(options_.sessions_max, options_.session_idle),
       catalogue_(executor, harness) {}
 
 std::expected<McpAdmission, McpRefusal> McpServer::admit_line(const RpcMessage& message) {

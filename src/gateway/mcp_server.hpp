@@ -31,6 +31,7 @@ struct McpOptions {
   std::chrono::milliseconds patience{50'000};
   std::chrono::milliseconds patience_with_progress{240'000};
   std::size_t sessions_max = 4096;
+  std::chrono::milliseconds session_idle{1'800'000};  // until one is forgotten
 };
 
 struct McpContext {

@@ -58,7 +58,12 @@ McpRegistration::~McpRegistration() {
     peer_->running.erase(found);
 }
 
+bool McpSessions::is_forgotten(const McpSession& session) const {
+  return session.running.empty() && session.used_at < std::chrono::steady_clock::now() - idle_;
+}
+
 std::shared_ptr<McpSession> McpSessions::create(Principal principal) {
+  std::erase_if(sessions_, [this](const auto& entry) { return is_forgotten(*entry.second); });
   if (sessions_.size() >= max_) {
     const auto oldest = std::ranges::min_element(
         sessions_, {}, [](const auto& entry) { return entry.second->used_at; });
@@ -75,6 +80,10 @@ std::shared_ptr<McpSession> McpSessions::create(Principal principal) {
 std::shared_ptr<McpSession> McpSessions::find(std::string_view id, const Principal& principal) {
   const auto found = sessions_.find(std::string(id));
   if (found == sessions_.end() || found->second->principal != principal) return nullptr;
+  if (is_forgotten(*found->second)) {
+    sessions_.erase(found);
+    return nullptr;
+  }
   found->second->used_at = std::chrono::steady_clock::now();
   return found->second;
 }

@@ -56,7 +56,8 @@ private:
 
 class McpSessions {
 public:
-  explicit McpSessions(std::size_t max) : max_(max) {}
+  // A session without a request for `idle`, and none that is being answered, is forgotten.
+  McpSessions(std::size_t max, std::chrono::milliseconds idle) : max_(max), idle_(idle) {}
 
   // Mints an id of 128 random bits. Drops the session that was used least lately when full.
   std::shared_ptr<McpSession> create(Principal principal);
@@ -66,7 +67,10 @@ public:
   std::size_t size() const { return sessions_.size(); }
 
 private:
+  bool is_forgotten(const McpSession& session) const;
+
   std::size_t max_;
+  std::chrono::milliseconds idle_;
   std::unordered_map<std::string, std::shared_ptr<McpSession>> sessions_;
 };
 

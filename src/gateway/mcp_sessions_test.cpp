@@ -8,7 +8,7 @@ namespace {
 const Principal kAgent{"agent"};
 
 TEST(McpSessions, AnIdIsRandomAndBelongsToItsPrincipal) {
-  McpSessions sessions(10);
+  McpSessions sessions(10, std::chrono::hours(1));
   const auto one = sessions.create(kAgent);
   const auto other = sessions.create(kAgent);
   EXPECT_EQ(one->id.size(), 32U);
@@ -20,8 +20,23 @@ TEST(McpSessions, AnIdIsRandomAndBelongsToItsPrincipal) {
   EXPECT_EQ(sessions.find(one->id, kAgent), nullptr);
 }
 
+TEST(McpSessions, OneThatIsIdleForLongIsForgottenUnlessItsRequestsRun) {
+  McpSessions sessions(10, std::chrono::seconds(60));
+  const auto idle = sessions.create(Principal{"a"});
+  const auto busy = sessions.create(Principal{"a"});
+  const auto used = sessions.create(Principal{"a"});
+  const McpRegistration running(busy, "1", {});
+  idle->used_at -= std::chrono::seconds(61);
+  busy->used_at -= std::chrono::seconds(61);
+  used->used_at -= std::chrono::seconds(30);
+  EXPECT_EQ(sessions.find(idle->id, Principal{"a"}), nullptr);
+  EXPECT_EQ(sessions.find(busy->id, Principal{"a"}), busy);
+  EXPECT_EQ(sessions.find(used->id, Principal{"a"}), used);
+  EXPECT_EQ(sessions.size(), 2u);
+}
+
 TEST(McpSessions, TheOneUsedLeastLatelyGoesWhenFull) {
-  McpSessions sessions(2);
+  McpSessions sessions(2, std::chrono::hours(1));
   const auto one = sessions.create(kAgent);
   const auto two = sessions.create(kAgent);
   two->used_at -= std::chrono::hours(1);

@@ -240,6 +240,8 @@ asio::awaitable<Result<std::vector<PendingView>>> LocalHarness::pending() {
   std::vector<PendingView> views;
   for (const auto& [id, session] : sessions_.all()) {
     for (const auto& [intent, open] : session->state.open) {
+      // What is not durable yet is not told (I5).
+      if (intent.value > session->durable.value) continue;
       if (open.phase == Phase::held || open.phase == Phase::unknown) views.push_back({id, open});
     }
   }
