@@ -64,6 +64,11 @@ void judge_result(const Tool* tool, RecordOutcome& outcome, std::string text) {
 
 }  // namespace
 
+OutcomeKind unsent_outcome(const AttemptJob& job) {
+  const bool may_have_happened = job.attempt > 1 && job.proposal.effect != Effect::read;
+  return may_have_happened ? OutcomeKind::unknown : OutcomeKind::failed;
+}
+
 asio::awaitable<void> Executor::pause(std::chrono::milliseconds base, std::uint64_t attempt) {
   const auto doubled = base * (std::int64_t{1} << std::min<std::uint64_t>(attempt, 10));
   const auto capped = std::min<std::chrono::milliseconds>(doubled, kRetryMax);
@@ -82,6 +87,7 @@ asio::awaitable<UpstreamReply> Executor::dispatch(Upstream& upstream, const Atte
   request.meta = call_meta(job);
   request.deadline = steady_deadline(clock_, job.deadline);
   request.on_progress = job.on_progress;
+  request.may_send = job.still_allowed;
   co_return co_await upstream.request(std::move(request));
 }
 
@@ -93,7 +99,7 @@ asio::awaitable<RecordOutcome> Executor::run(Upstream& upstream,
   const bool is_read = job.proposal.effect == Effect::read;
   for (std::uint64_t tries = 1;; ++tries) {
     if (const auto allowed = job.still_allowed(); !allowed) {
-      outcome.kind = OutcomeKind::failed;
+      outcome.kind = unsent_outcome(job);
       outcome.reason = "not dispatched: " + allowed.error().message;
       break;
     }
@@ -112,6 +118,8 @@ asio::awaitable<RecordOutcome> Executor::run(Upstream& upstream,
       }
       break;
     }
+    // Stopped on its last step: the look above says so.
+    if (reply.delivery == Delivery::not_sent && !job.still_allowed()) continue;
     const bool in_time = clock_.now() < job.deadline;
     const bool may_repeat = reply.delivery == Delivery::not_sent || is_read;
     if (may_repeat && reply.error.code != ErrorCode::busy && tries < job.proposal.attempts_max &&
@@ -119,8 +127,9 @@ asio::awaitable<RecordOutcome> Executor::run(Upstream& upstream,
       co_await pause(kRetryBase, tries);
       continue;
     }
-    outcome.kind =
-        reply.delivery == Delivery::lost && !is_read ? OutcomeKind::unknown : OutcomeKind::failed;
+    outcome.kind = reply.delivery == Delivery::not_sent ? unsent_outcome(job)
+                   : is_read                            ? OutcomeKind::failed
+                                                        : OutcomeKind::unknown;
     outcome.reason = reply.error.message;
     if (reply.retry_after.count() > 0) {
       outcome.reason += fmt::format(" (retry after {} ms)", reply.retry_after.count());

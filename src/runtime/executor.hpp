@@ -5,6 +5,9 @@
 //
 //   answered ─► ok / failed        not_sent ─► failed (after bounded retries)
 //   lost ─► read: bounded retries, then failed; anything else: unknown
+//
+// What was not sent says something of its own attempt only: where an earlier one may have happened,
+// it is unknown instead of failed.
 
 #include <boost/asio/awaitable.hpp>
 #include <functional>
@@ -30,9 +33,12 @@ struct AttemptJob {
   Timestamp deadline;
   json::object meta;  // of the client's request
   std::function<void(std::string_view)> on_progress;
-  // Asked right before each dispatch: may it still go out?
+  // Asked right before each dispatch, and again when its first byte goes out: may it still?
   std::function<Status()> still_allowed;
 };
+
+// What becomes of an attempt that certainly did not reach the server.
+OutcomeKind unsent_outcome(const AttemptJob& job);
 
 struct ProbeJob {
   LogId session;

@@ -436,6 +436,8 @@ asio::awaitable<OutboundHttp::Pool::Sent> OutboundHttp::Pool::send(std::shared_p
     connection = std::move(*made);
   }
   auto reading = std::make_unique<OutboundReply::Reading>(self, connection);
+  const Status allowed = request.may_send ? request.may_send() : Status{};
+  if (!allowed) co_return std::unexpected(OutboundFailure{Delivery::not_sent, allowed.error()});
   const std::string head = head_of(self->url, request);
   const std::array<asio::const_buffer, 2> buffers{asio::buffer(head), asio::buffer(request.body)};
   error_code error;

@@ -12,6 +12,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <cstddef>
 #include <expected>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,6 +41,7 @@ struct OutboundRequest {
   std::vector<std::pair<std::string, std::string>> headers;  // beside Host and Content-Length
   std::string body;
   SteadyTime deadline;
+  std::function<Status()> may_send = {};  // as in UpstreamRequest
 };
 
 struct OutboundFailure {

@@ -191,7 +191,8 @@ asio::awaitable<McpPosted> post_mcp(OutboundHttp& http, const Clock& clock, std:
   OutboundRequest request{.method = "POST",
                           .headers = post.headers,
                           .body = std::move(post.body),
-                          .deadline = post.deadline};
+                          .deadline = post.deadline,
+                          .may_send = std::move(post.may_send)};
   auto sent = co_await http.send(std::move(request));
   if (!sent) {
     posted.reply = not_answered(sent.error().delivery, std::move(sent.error().error));

@@ -26,6 +26,7 @@ struct McpPost {
   std::function<void(std::string_view params)> on_progress;
   // Everything else on the stream: other notifications, requests of a legacy server.
   std::function<void(const RpcMessage&)> on_message;
+  std::function<Status()> may_send = {};  // as in UpstreamRequest
 };
 
 struct McpPosted {

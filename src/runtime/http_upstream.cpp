@@ -218,6 +218,7 @@ McpPost HttpUpstream::Core::make_post(const UpstreamRequest& request, std::strin
   post.id = std::move(id);
   post.deadline = request.deadline;
   post.on_progress = request.on_progress;
+  post.may_send = request.may_send;
   post.on_message = [self = shared_from_this()](const RpcMessage& message) {
     self->take_message(message);
   };

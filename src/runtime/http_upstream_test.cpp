@@ -122,6 +122,26 @@ TEST_F(HttpUpstreamTest, FallsBackToTheHandshakeOfAnOlderServer) {
   }
 }
 
+TEST_F(HttpUpstreamTest, WhatMayNotBeSentAnyMoreIsNotSent) {
+  auto limited = serve({"modern"});
+  limited.concurrency_max = 1;
+  open(limited);
+  EXPECT_TRUE(echoes());
+  const auto before = start("hold", "{}", 300ms);
+  Status allowed;
+  auto request = tool_call(world_.in(60s), "echo", R"({"text":"late"})");
+  request.may_send = [&] { return allowed; };
+  const auto queued = world_.start(upstream_->request(std::move(request)));
+  world_.io.poll();
+  // While it waits for its turn.
+  allowed = fail(ErrorCode::halted, "everything is halted");
+  const auto reply = world_.wait(queued);
+  EXPECT_EQ(reply.delivery, Delivery::not_sent);
+  EXPECT_EQ(reply.error.code, ErrorCode::halted);
+  EXPECT_EQ(world_.wait(before).delivery, Delivery::lost);
+  EXPECT_TRUE(echoes());
+}
+
 TEST_F(HttpUpstreamTest, AConnectionIsUsedAgain) {
   open(serve({"modern"}));
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(echoes());

@@ -109,6 +109,12 @@ private:
   asio::awaitable<void> run_probe(ProbeJob job);
   asio::awaitable<void> run_retry(LogId session, IntentId intent, std::uint64_t attempts);
   void finished(const LogId& session, IntentId intent);
+  // Appends what is known here and nowhere else: an outcome, a probe's verdict. Waits while the
+  // store is busy.
+  asio::awaitable<void> record(LogId session, std::string what,
+                               std::function<Result<Plan>(Session&)> decide_plan);
+  // Tries again or probes, where an outcome is unknown and nobody does.
+  void find_out(Session& session);
   void spawn(asio::awaitable<void> task, std::string name);
 
   // --- people and control (local_harness_people.cpp) ---
@@ -150,5 +156,8 @@ private:
 
 // How often a decision is taken anew when other appends keep coming first.
 inline constexpr int kDecideTries = 16;
+// How long an append may take to be durable before whoever waits for it is told that it is not
+// known.
+inline constexpr std::chrono::seconds kDurableWait{60};
 
 }  // namespace gavel

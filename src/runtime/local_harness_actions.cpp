@@ -18,6 +18,15 @@ struct Overloaded : Fs... {
 
 constexpr std::chrono::milliseconds kRetryPause{200};
 constexpr std::chrono::milliseconds kRetryPauseMax{10'000};
+constexpr std::chrono::milliseconds kBusyPause{20};
+
+std::vector<IntentId> intents_in(const State& state, Phase phase) {
+  std::vector<IntentId> found;
+  for (const auto& [id, open] : state.open) {
+    if (open.phase == phase) found.push_back(id);
+  }
+  return found;
+}
 
 }  // namespace
 
@@ -86,15 +95,16 @@ void LocalHarness::start_attempt(Session& session, const Dispatch& dispatch) {
     job.on_progress = context->second.on_progress;
   }
   // A call that nobody held must still belong to the current driver; one that a person released may
-  // outlive the driver that asked for it.
-  const bool was_held = open->second.hold.has_value();
+  // outlive the driver that asked for it, and a retry finds out what became of what went out
+  // before.
+  const bool outlives = open->second.hold.has_value() || dispatch.attempt > 1;
   const Epoch epoch = open->second.epoch;
-  job.still_allowed = [this, id = session.id, intent = job.intent, was_held, epoch,
+  job.still_allowed = [this, id = session.id, intent = job.intent, outlives, epoch,
                        readable = arguments.has_value()]() -> Status {
     const Session* now = sessions_.find(id);
     if (now == nullptr) return fail(ErrorCode::internal, "the session is not in memory");
     if (!readable) return fail(ErrorCode::corrupted, "its arguments cannot be read from the store");
-    if (!was_held && now->state.epoch > epoch) {
+    if (!outlives && now->state.epoch > epoch) {
       return fail(ErrorCode::stale_epoch,
                   fmt::format("epoch {} was elected", now->state.epoch.value));
     }
@@ -115,7 +125,7 @@ asio::awaitable<void> LocalHarness::run_attempt(AttemptJob job) {
   outcome.intent = intent;
   const auto server = upstreams_.find(split_tool_name(job.proposal.tool).first);
   if (server == upstreams_.end()) {
-    outcome.kind = OutcomeKind::failed;
+    outcome.kind = unsent_outcome(job);
     outcome.reason = fmt::format("server \"{}\" is gone", job.proposal.toolset);
     outcome.now = clock_.now();
   } else {
@@ -123,20 +133,33 @@ asio::awaitable<void> LocalHarness::run_attempt(AttemptJob job) {
     auto listing = directory_.known(kept->name());
     outcome = co_await actor_.run(*kept, std::move(listing), std::move(job));
   }
-  auto loaded = sessions_.get(id);
-  if (!loaded) co_return;
-  Session& session = *loaded;
-  for (int tries = 0; tries < kDecideTries; ++tries) {
-    auto plan = decide(session.state, outcome);
-    if (!plan) {
-      // A person resolved it meanwhile.
-      say(fmt::format("{}: outcome not recorded: {}", intent_name(id, intent),
-                      plan.error().message));
-      break;
-    }
-    if (sessions_.commit(session, std::move(*plan), Durability::now)) break;
-  }
+  co_await record(id, "outcome of " + intent_name(id, intent), [&](Session& session) {
+    // A person may have resolved it meanwhile.
+    return decide(session.state, outcome);
+  });
   finished(id, intent);
+}
+
+asio::awaitable<void> LocalHarness::record(LogId id, std::string what,
+                                           std::function<Result<Plan>(Session&)> decide_plan) {
+  Error why;
+  for (int tries = 0; tries < kDecideTries;) {
+    auto loaded = sessions_.get(id);
+    auto plan = loaded ? decide_plan(*loaded) : std::unexpected(loaded.error());
+    const auto committed = plan ? sessions_.commit(*loaded, std::move(*plan), Durability::now)
+                                : std::unexpected(plan.error());
+    if (committed) co_return;
+    why = committed.error();
+    if (plan && why.code == ErrorCode::busy) {
+      // It is known here and nowhere else: it waits for the store, however long that takes.
+      asio::steady_timer pause(executor_, clock_.steady() + kBusyPause);
+      co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
+      continue;
+    }
+    if (!plan || (why.code != ErrorCode::conflict && why.code != ErrorCode::halted)) break;
+    ++tries;
+  }
+  say(fmt::format("the {} is not recorded: {}", what, why.message));
 }
 
 void LocalHarness::finished(const LogId& id, IntentId intent) {
@@ -184,19 +207,15 @@ asio::awaitable<void> LocalHarness::run_probe(ProbeJob job) {
     const std::shared_ptr<Upstream> kept = server->second;
     found = co_await actor_.probe(*kept, std::move(job));
   }
-  auto loaded = sessions_.get(id);
-  if (!loaded) co_return;
-  Session& session = *loaded;
-  RecordProbe record;
-  record.intent = intent;
-  record.verdict = found.verdict;
-  record.reason = found.reason;
-  record.evidence = Payload::of(std::move(found.evidence));
-  for (int tries = 0; tries < kDecideTries; ++tries) {
-    record.now = clock_.now();
-    auto plan = decide(session.state, record);
-    if (!plan || sessions_.commit(session, std::move(*plan), Durability::now)) break;
-  }
+  RecordProbe seen;
+  seen.intent = intent;
+  seen.verdict = found.verdict;
+  seen.reason = found.reason;
+  seen.evidence = Payload::of(std::move(found.evidence));
+  co_await record(id, "probe of " + intent_name(id, intent), [&](Session& session) {
+    seen.now = clock_.now();
+    return decide(session.state, seen);
+  });
   finished(id, intent);
 }
 
@@ -212,22 +231,12 @@ asio::awaitable<void> LocalHarness::run_retry(LogId id, IntentId intent, std::ui
   const auto doubled = kRetryPause * (std::int64_t{1} << std::min<std::uint64_t>(attempts, 10));
   asio::steady_timer pause(executor_, clock_.steady() + std::min(doubled, kRetryPauseMax));
   co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
-  auto loaded = sessions_.get(id);
-  if (loaded) {
-    Session& session = *loaded;
-    for (int tries = 0; tries < kDecideTries; ++tries) {
-      const auto open = session.state.open.find(intent);
-      if (open == session.state.open.end()) break;
-      auto plan =
-          decide_retry(session.state, view_for(session, open->second), intent, clock_.now());
-      if (!plan) {
-        say(fmt::format("{} is not tried again: {}", intent_name(id, intent),
-                        plan.error().message));
-        break;
-      }
-      if (sessions_.commit(session, std::move(*plan), Durability::now)) break;
-    }
-  }
+  co_await record(id, "next attempt of " + intent_name(id, intent), [&](Session& session) {
+    const auto open = session.state.open.find(intent);
+    const ControlView view =
+        open == session.state.open.end() ? ControlView{} : view_for(session, open->second);
+    return decide_retry(session.state, view, intent, clock_.now());
+  });
   finished(id, intent);
 }
 
@@ -249,26 +258,33 @@ void LocalHarness::handle_due(Session& session) {
 }
 
 void LocalHarness::recover(Session& session) {
-  std::vector<IntentId> lost;
-  std::vector<IntentId> unknown;
-  for (const auto& [id, open] : session.state.open) {
-    if (open.phase == Phase::in_flight || open.phase == Phase::committed) lost.push_back(id);
-    if (open.phase == Phase::unknown) unknown.push_back(id);
-  }
+  find_out(session);
+  auto lost = intents_in(session.state, Phase::in_flight);
+  const auto committed = intents_in(session.state, Phase::committed);
+  lost.insert(lost.end(), committed.begin(), committed.end());
   for (const auto id : lost) {
     auto plan = decide_lost(session.state, id, clock_.now());
-    if (plan) (void)sessions_.commit(session, std::move(*plan), Durability::now);
-  }
-  for (const auto id : unknown) {
-    const OpenIntent& open = session.state.open.at(id);
-    if (open.proposal.idempotent && open.attempts < open.proposal.attempts_max) {
-      start_retry(session, id);
-    } else if (open.proposal.has_probe) {
-      start_probe(session, id);
-    }
+    if (!plan || sessions_.commit(session, std::move(*plan), Durability::now)) continue;
+    const auto lose = [this, id](Session& again) {
+      return decide_lost(again.state, id, clock_.now());
+    };
+    const std::string name = "loss of " + intent_name(session.id, id);
+    spawn(record(session.id, name, lose), name);
   }
   for (const auto& [id, proposal] : session.state.settling) start_probe(session, id);
   if (!session.state.open.empty()) handle_due(session);
+}
+
+void LocalHarness::find_out(Session& session) {
+  for (const auto intent : intents_in(session.state, Phase::unknown)) {
+    const OpenIntent& open = session.state.open.at(intent);
+    if (session.running.contains(intent)) continue;
+    if (open.proposal.idempotent && open.attempts < open.proposal.attempts_max) {
+      start_retry(session, intent);
+    } else if (open.proposal.has_probe) {
+      start_probe(session, intent);
+    }
+  }
 }
 
 }  // namespace gavel

@@ -260,7 +260,18 @@ asio::awaitable<CallAnswer> LocalHarness::wait_for_answer(LogId id, IntentId int
   Waiter waiter;
   waiter.wake = &wake;
   const WaiterGuard guard(sessions_, id, intent, waiter, callbacks);
-  co_await wake.async_wait(asio::as_tuple(asio::use_awaitable));
+  const auto [cut] = co_await wake.async_wait(asio::as_tuple(asio::use_awaitable));
+  if (!waiter.answer && !cut) {
+    // What is not durable yet is not told, not even that it waits (I5).
+    const auto durable =
+        co_await wait_for(id, Position{intent.value}, clock_.steady() + kDurableWait);
+    if (!durable || durable->value < intent.value) {
+      co_return refusal(durable ? ErrorCode::timeout : durable.error().code,
+                        fmt::format("whether {} was recorded is not known: the store does not "
+                                    "answer; call again with the same arguments",
+                                    intent_name(id, intent)));
+    }
+  }
   if (waiter.answer) co_return std::move(*waiter.answer);
   const Session* session = sessions_.find(id);
   if (session != nullptr) {

@@ -15,7 +15,6 @@
 namespace gavel {
 namespace {
 
-constexpr auto kDurableWait = std::chrono::seconds(60);
 constexpr auto kWakeSettles = std::chrono::seconds(15);
 constexpr auto kWakePoll = std::chrono::milliseconds(20);
 
@@ -338,12 +337,13 @@ asio::awaitable<Status> LocalHarness::resume(std::string scope, std::string reas
   command.now = clock_.now();
   const auto resumed = co_await change_halt(
       scope, [command](const ControlState& state) { return decide(state, command); });
-  // What was due but halted may go on.
+  // What was due, or had to be tried again, may go on.
   if (resumed) {
     std::vector<LogId> ids;
     for (const auto& [id, session] : sessions_.all()) ids.push_back(id);
     for (const auto& id : ids) {
       if (Session* session = sessions_.find(id)) handle_due(*session);
+      if (Session* session = sessions_.find(id)) find_out(*session);
     }
   }
   co_return resumed;

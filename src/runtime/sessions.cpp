@@ -129,7 +129,7 @@ Status Sessions::commit(Session& session, Plan plan, Durability durability,
     TRY(log_.health());
     std::vector<Action> actions;
     for (const auto& entry : plan.entries) {
-      session.deferred.push_back(encode(entry));
+      session.deferred.push_back(entry);
       ASSERT(fold(session.state, entry) == Folded::applied);
       const auto more = react(session.state, entry);
       actions.insert(actions.end(), more.begin(), more.end());
@@ -152,7 +152,7 @@ Status Sessions::append(Session& session, std::vector<Entry>& entries,
   // the rare case that the engine refuses, the session is loaded anew.
   Append append;
   append.id = random_append_id(random_);
-  append.blobs = std::move(session.deferred_blobs);
+  append.blobs = session.deferred_blobs;
   std::move(blobs.begin(), blobs.end(), std::back_inserter(append.blobs));
   for (const auto& guard : guards) append.guards.push_back({guard.log, guard.barrier});
 
@@ -164,9 +164,7 @@ Status Sessions::append(Session& session, std::vector<Entry>& entries,
     part.epoch = *epoch;
     part.epoch_rule = EpochRule::elect;
   }
-  part.entries = std::move(session.deferred);
-  session.deferred.clear();
-  session.deferred_blobs.clear();
+  for (const auto& entry : session.deferred) part.entries.push_back(encode(entry));
   for (const auto& entry : entries) part.entries.push_back(encode(entry));
 
   std::vector<Action> actions;
@@ -196,7 +194,9 @@ Status Sessions::append(Session& session, std::vector<Entry>& entries,
   }
 
   const Position last = session.state.tail;
-  auto batch = std::make_shared<const std::vector<Entry>>(std::move(entries));
+  std::vector<Entry> all = session.deferred;
+  std::move(entries.begin(), entries.end(), std::back_inserter(all));
+  const auto batch = std::make_shared<const std::vector<Entry>>(std::move(all));
   auto completion = [this, inbox = inbox_.slot(), id = session.id, last, batch,
                      actions = std::move(actions),
                      on_durable = std::move(on_durable)](Status status) mutable {
@@ -209,18 +209,16 @@ Status Sessions::append(Session& session, std::vector<Entry>& entries,
   };
   const auto sequenced = log_.append(std::move(append), std::move(completion));
   if (!sequenced) {
-    // Another process moved the log or raised a barrier: what was folded here never was.
+    // Another process moved the log or raised a barrier, or the engine is busy: what was folded
+    // here never was.
     for (const auto& guard : guards) (void)control_.refresh(guard.log);
     for (const auto& other : control) (void)control_.refresh(other.log);
-    auto reloaded = load(session.id);
-    if (reloaded) {
-      session.state = std::move((*reloaded)->state);
-      session.sequenced = (*reloaded)->sequenced;
-      session.durable = (*reloaded)->durable;
-      session.recorded_due = (*reloaded)->recorded_due;
-    }
+    restore(session);
     return std::unexpected(sequenced.error());
   }
+  session.deferred.clear();
+  session.deferred_blobs.clear();
+  if (!batch->empty()) session.in_flight.push_back(batch);
   session.sequenced = last;
   session.recorded_due = due;
   for (const auto& other : control) {
@@ -229,6 +227,26 @@ Status Sessions::append(Session& session, std::vector<Entry>& entries,
   }
   arm(session);
   return {};
+}
+
+void Sessions::restore(Session& session) {
+  auto loaded = load(session.id);
+  // Without its state nothing may follow, and no caller can go on: the next start reads it anew.
+  ASSERT(loaded);
+  State& state = (*loaded)->state;
+  const auto follow = [&](const Entry& entry) {
+    if (entry.position == state.tail.next()) fold(state, entry);
+  };
+  for (const auto& batch : session.in_flight) std::for_each(batch->begin(), batch->end(), follow);
+  session.sequenced = state.tail;
+  std::for_each(session.deferred.begin(), session.deferred.end(), follow);
+  // Another driver's entries stand where these would: reads and notes, nothing that acted.
+  if (!session.deferred.empty() && state.tail != session.deferred.back().position) {
+    session.deferred.clear();
+    session.deferred_blobs.clear();
+  }
+  session.state = std::move(state);
+  session.recorded_due = (*loaded)->recorded_due;
 }
 
 void Sessions::completed(const LogId& id, Position last, const Batch& batch,
@@ -250,6 +268,10 @@ void Sessions::completed(const LogId& id, Position last, const Batch& batch,
     return;
   }
   session->durable = std::max(session->durable, last);
+  while (!session->in_flight.empty() &&
+         session->in_flight.front()->back().position <= session->durable) {
+    session->in_flight.pop_front();
+  }
   if (!session->payloads.empty() && session->durable == session->state.tail)
     session->payloads.clear();
   for (const auto& action : actions) {

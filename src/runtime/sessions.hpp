@@ -13,6 +13,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -47,14 +48,18 @@ struct CallContext {
   std::function<void(IntentId, HoldReason)> on_held;
 };
 
+// Entries that were appended together; actions refer to them by position.
+using Batch = std::shared_ptr<const std::vector<Entry>>;
+
 struct Session {
   LogId id;
   State state;         // everything sequenced or deferred
   Position sequenced;  // the log's tail as far as we appended
   Position durable;
   Position snapshot;
-  std::vector<std::string> deferred;  // encoded; positions sequenced+1 .. state.tail
+  std::vector<Entry> deferred;  // positions sequenced+1 .. state.tail
   std::vector<Blob> deferred_blobs;
+  std::deque<Batch> in_flight;            // sequenced and not durable, oldest first
   std::optional<Timestamp> recorded_due;  // what the log's timer index holds
 
   std::multimap<IntentId, Waiter*> waiters;
@@ -69,9 +74,6 @@ struct Session {
 };
 
 enum class Durability { now, deferred };
-
-// Entries that were appended together; actions refer to them by position.
-using Batch = std::shared_ptr<const std::vector<Entry>>;
 
 class Sessions {
 public:
@@ -122,6 +124,8 @@ private:
   Status append(Session& session, std::vector<Entry>& entries, std::vector<ControlAppend>& control,
                 const std::vector<ControlPosition>& guards, std::vector<Blob> blobs,
                 std::function<void(Status)> on_durable);
+  // Folds anew what the log has, what is on its way into it and what is deferred.
+  void restore(Session& session);
   void completed(const LogId& id, Position last, const Batch& batch,
                  const std::vector<Action>& actions, const Status& status);
   void arm(Session& session, Duration at_least = Duration{0});

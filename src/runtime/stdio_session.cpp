@@ -36,6 +36,7 @@ struct StdioSession::Pending {
       : session(its_session),
         id(its_id),
         on_progress(std::move(call.on_progress)),
+        may_send(std::move(call.may_send)),
         wake(its_session.executor_, call.deadline) {
     session.pending_.emplace(id, this);
   }
@@ -56,6 +57,7 @@ struct StdioSession::Pending {
   StdioSession& session;
   std::uint64_t id;
   std::function<void(std::string_view)> on_progress;
+  std::function<Status()> may_send;
   asio::steady_timer wake;
   bool begun = false;  // the first of its bytes was written
   std::optional<UpstreamReply> reply;
@@ -123,9 +125,26 @@ void StdioSession::send(std::string message, std::uint64_t call) {
   asio::post(executor_, [self = shared_from_this()] { self->flush(); });
 }
 
+void StdioSession::drop_refused(std::size_t first, std::size_t count) {
+  for (std::size_t i = first; i < std::min(first + count, outgoing_.size());) {
+    const auto waiting = pending_.find(outgoing_[i].call);
+    const bool asks = waiting != pending_.end() && waiting->second->may_send;
+    const Status allowed = asks ? waiting->second->may_send() : Status{};
+    if (allowed) {
+      ++i;
+      continue;
+    }
+    outgoing_.erase(outgoing_.begin() + static_cast<std::ptrdiff_t>(i));
+    waiting->second->complete(
+        no_answer(Delivery::not_sent, allowed.error().code, allowed.error().message));
+  }
+}
+
 void StdioSession::flush() {
   flush_planned_ = false;
   while (!outgoing_.empty() && !ended_ && !input_broken_) {
+    drop_refused(front_written_ > 0 ? 1 : 0, kBuffersPerWrite);
+    if (outgoing_.empty()) return;
     std::array<asio::const_buffer, kBuffersPerWrite> buffers;
     const std::size_t count = std::min(outgoing_.size(), kBuffersPerWrite);
     for (std::size_t i = 0; i < count; ++i) buffers[i] = asio::buffer(outgoing_[i].bytes);

@@ -38,6 +38,7 @@ public:
     json::object meta;   // becomes params._meta, with a progressToken if on_progress is set
     SteadyTime deadline;
     std::function<void(std::string_view params)> on_progress;
+    std::function<Status()> may_send = {};  // as in UpstreamRequest
   };
 
   StdioSession(asio::any_io_executor executor, std::unique_ptr<ChildProcess> child,
@@ -67,6 +68,8 @@ private:
 
   void send(std::string message, std::uint64_t call);
   void flush();
+  // Answers what may not go out any more, and takes it out of the queue.
+  void drop_refused(std::size_t first, std::size_t count);
   // Takes a message that was not begun out of the queue; false where it was.
   bool withdraw(std::uint64_t call);
   void give_up(std::uint64_t call, std::string_view reason);

@@ -120,7 +120,8 @@ asio::awaitable<UpstreamReply> StdioUpstream::Core::request(std::shared_ptr<Core
                           .params = std::move(request.params),
                           .meta = std::move(request.meta),
                           .deadline = request.deadline,
-                          .on_progress = std::move(request.on_progress)};
+                          .on_progress = std::move(request.on_progress),
+                          .may_send = std::move(request.may_send)};
   if (self->era == Era::modern) add_modern_meta(call.meta, self->options.client, {});
   co_return co_await session->call(std::move(call));
 }

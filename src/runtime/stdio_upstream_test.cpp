@@ -341,6 +341,27 @@ TEST_F(StdioUpstreamTest, NoMoreThanItsLimitIsInFlight) {
   EXPECT_EQ(world_.wait(two).delivery, Delivery::lost);
 }
 
+TEST_F(StdioUpstreamTest, WhatMayNotBeSentAnyMoreIsNotSent) {
+  auto limited = spec({"dual"});
+  limited.concurrency_max = 1;
+  open_spec(limited);
+  EXPECT_TRUE(echoes());
+  const auto before = start("hold", "{}", 300ms);
+  Status allowed;
+  auto request = tool_call(world_.in(60s), "complain", R"({"text":"late"})");
+  request.may_send = [&] { return allowed; };
+  const auto queued = world_.start(upstream_->request(std::move(request)));
+  world_.io.poll();
+  // While it waits for its turn.
+  allowed = fail(ErrorCode::halted, "everything is halted");
+  const auto reply = world_.wait(queued);
+  EXPECT_EQ(reply.delivery, Delivery::not_sent);
+  EXPECT_EQ(reply.error.code, ErrorCode::halted);
+  EXPECT_EQ(world_.wait(before).delivery, Delivery::lost);
+  EXPECT_TRUE(echoes());
+  EXPECT_EQ(upstream_->status().stderr_tail, "");
+}
+
 TEST_F(StdioUpstreamTest, TheServerSeesOnlyTheEnvironmentItIsGiven) {
   const std::string secret = directory_ + "/secret";
   std::ofstream(secret) << "hunter2\n";

@@ -36,6 +36,9 @@ struct UpstreamRequest {
   SteadyTime deadline;
   // Called for each notifications/progress of this request with its params (JSON text).
   std::function<void(std::string_view params)> on_progress;
+  // Asked last of all, in the turn in which its first byte goes out, after every wait for a slot, a
+  // start or a connection: with an error nothing is sent, and the reply is not_sent with it.
+  std::function<Status()> may_send;
 };
 
 enum class Delivery {

@@ -6,7 +6,7 @@ import threading
 import time
 import unittest
 
-from support import CONFIG, EndToEnd, Refused, wait_until
+from support import CONFIG, HERE, EndToEnd, Refused, wait_until
 
 
 def config(rules, top="", **changes):
@@ -230,6 +230,114 @@ class Halts(EndToEnd):
             with self.subTest(path), self.assertRaises(Refused) as caught:
                 self.gavel.api("POST", path, body, role="agent")
             self.assertEqual(caught.exception.status, 403)
+
+
+class LastLook(EndToEnd):
+    """What was committed, and waits for its turn at the server, is looked at once more."""
+
+    def one_at_a_time(self):
+        text = CONFIG.replace("    timeout: 2s\n", "    timeout: 30s\n    concurrency: 1\n")
+        self.gavel = self.start(text)
+        self.answers = {}
+        calls = [
+            ("box__append_slowly", {"text": "first", "seconds": 2}),
+            ("box__append", {"text": "second"}),
+        ]
+        threads = [threading.Thread(target=self.call, args=each) for each in calls]
+        threads[0].start()
+        wait_until(lambda: self.effects() == ["first"], "the first call is under way")
+        threads[1].start()
+        wait_until(
+            lambda: len(self.gavel.of_kind("work", "attempt")) == 2, "the second is committed"
+        )
+        return threads
+
+    def call(self, tool, arguments):
+        answer = self.gavel.propose("work", tool, arguments, epoch=1, wait_ms=30_000)
+        self.answers[arguments["text"]] = answer
+
+    def finish(self, threads):
+        for each in threads:
+            each.join()
+        self.assertEqual(self.answers["first"]["kind"], "result", self.answers)
+        self.assertEqual(self.effects(), ["first"])
+        outcomes = {each["intent"]: each for each in self.gavel.of_kind("work", "outcome")}
+        return outcomes[max(outcomes)]
+
+    def test_a_halt_stops_it(self):
+        threads = self.one_at_a_time()
+        body = {"scope": "everything", "mode": "halt", "reason": "stop"}
+        self.gavel.api("POST", "/v1/halts", body)
+        outcome = self.finish(threads)
+        self.assertEqual(outcome["outcome"], "failed", outcome)
+        self.assertIn("not dispatched", outcome["reason"])
+
+    def test_another_driver_stops_it(self):
+        threads = self.one_at_a_time()
+        self.gavel.api("POST", "/v1/sessions/work/wake", {"client": "", "reason": "take over"})
+        outcome = self.finish(threads)
+        self.assertEqual(outcome["outcome"], "failed", outcome)
+        self.assertIn("epoch 2", outcome["reason"])
+
+
+class LostAnswers(EndToEnd):
+    """An idempotent call acts, and its server dies before it answers."""
+
+    def die_once(self, command=None):
+        text = CONFIG.replace(
+            "      append: {effect: write}",
+            "      append: {effect: write}\n"
+            "      die_once: {effect: write, idempotent: true, retries: 1}",
+        ).replace('"box__append*"', '"box__die_once"')
+        if command is not None:
+            text = text.replace('[python3, "@HERE@/upstream.py"]', json.dumps(command))
+        self.gavel = self.start(text)
+        self.answer = None
+
+        def call():
+            self.answer = self.gavel.propose(
+                "work", "box__die_once", {"text": "paid"}, epoch=1, wait_ms=20_000
+            )
+
+        thread = threading.Thread(target=call)
+        thread.start()
+        wait_until(self.file.exists, "it has acted")
+        wait_until(self.outcomes, "the answer is lost")
+        return thread
+
+    def outcomes(self):
+        return [each["outcome"] for each in self.gavel.of_kind("work", "outcome")]
+
+    def test_a_new_driver_does_not_stop_finding_out(self):
+        thread = self.die_once()
+        self.gavel.api("POST", "/v1/sessions/work/wake", {"client": "", "reason": "take over"})
+        thread.join()
+        self.assertEqual(self.answer["kind"], "result", self.answer)
+        self.assertEqual(self.outcomes(), ["unknown", "ok"])
+        self.assertEqual(self.effects(), ["paid"])
+
+    def test_under_a_halt_it_stays_unknown_until_the_halt_is_lifted(self):
+        thread = self.die_once()
+        scope = {"scope": "everything", "reason": "stop"}
+        self.gavel.api("POST", "/v1/halts", {**scope, "mode": "halt"})
+        time.sleep(1)
+        self.assertNotIn("failed", self.outcomes())
+        self.gavel.api("POST", "/v1/resume", scope)
+        thread.join()
+        self.assertEqual(self.answer["kind"], "result", self.answer)
+        self.assertEqual(self.effects(), ["paid"])
+
+    def test_a_server_that_does_not_come_back_leaves_it_unknown(self):
+        script = self.directory / "once.sh"
+        script.write_text(
+            f'#!/bin/sh\n[ -s "{self.file}" ] && exit 1\nexec python3 "{HERE}/upstream.py"\n'
+        )
+        script.chmod(0o755)
+        thread = self.die_once(["sh", str(script)])
+        thread.join()
+        self.assertNotEqual(self.answer["kind"], "result", self.answer)
+        self.assertEqual(set(self.outcomes()), {"unknown"})
+        self.assertEqual(self.effects(), ["paid"])
 
 
 class Limits(EndToEnd):

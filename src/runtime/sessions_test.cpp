@@ -1,0 +1,152 @@
+#include "runtime/sessions.hpp"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <boost/asio/io_context.hpp>
+
+#include "log/memory_log.hpp"
+#include "runtime/upstream_world_test.hpp"
+
+namespace gavel {
+namespace {
+
+// An engine that can be told to be busy, and that says late what is durable.
+class MoodyLog final : public Log {
+public:
+  bool busy = false;
+
+  // From here on nothing more is said to be durable.
+  void go_slow(const LogId& log) { durable_ = log_->head(log)->durable; }
+  void catch_up() {
+    durable_.reset();
+    for (auto& late : std::exchange(late_, {})) late({});
+  }
+
+  Result<Sequenced> append(Append append, OnDurable on_durable) override {
+    if (busy) return fail(ErrorCode::busy, "too much waits for the disk");
+    if (!durable_) return log_->append(std::move(append), std::move(on_durable));
+    late_.push_back(std::move(on_durable));
+    return log_->append(std::move(append), [](const Status&) {});
+  }
+  Result<Head> head(const LogId& log) override {
+    auto head = log_->head(log);
+    if (head && durable_) head->durable = *durable_;
+    return head;
+  }
+  Result<std::vector<StoredEntry>> read(const LogId& log, Position from,
+                                        const ReadLimits& limits) override {
+    return log_->read(log, from, limits);
+  }
+  Result<std::string> blob(const Digest& digest) override { return log_->blob(digest); }
+  std::unique_ptr<Subscription> watch(std::optional<LogId> log, OnAdvance on) override {
+    return log_->watch(std::move(log), std::move(on));
+  }
+  Status save_snapshot(const LogId& log, const Snapshot& snapshot) override {
+    return log_->save_snapshot(log, snapshot);
+  }
+  Result<std::optional<Snapshot>> load_snapshot(const LogId& log) override {
+    return log_->load_snapshot(log);
+  }
+  Result<std::vector<Head>> list(std::string_view prefix, const LogId& after,
+                                 std::size_t limit) override {
+    return log_->list(prefix, after, limit);
+  }
+  Result<std::vector<LogId>> due(Timestamp now, std::size_t limit) override {
+    return log_->due(now, limit);
+  }
+  Status trim(const LogId& log, Position up_to) override { return log_->trim(log, up_to); }
+  Status health() const override { return log_->health(); }
+
+private:
+  std::unique_ptr<Log> log_ = make_memory_log();
+  std::optional<Position> durable_;
+  std::vector<OnDurable> late_;
+};
+
+class SessionsTest : public testing::Test {
+protected:
+  Session& session() { return sessions_.get(LogId{"work"}).value(); }
+
+  void open() {
+    commit(decide(session().state, Open{LogId{"work"}, Principal{"agent"}, "test", clock_.now()}));
+    commit(decide(session().state, Elect{Principal{"agent"}, "start", clock_.now()}));
+  }
+  Status try_commit(Result<Plan> plan, Durability durability = Durability::now) {
+    return sessions_.commit(session(), std::move(plan.value()), durability);
+  }
+  void commit(Result<Plan> plan) { ASSERT_TRUE(try_commit(std::move(plan))); }
+  Result<Plan> election() {
+    return decide(session().state, Elect{Principal{"agent"}, "again", clock_.now()});
+  }
+  Plan refusal() {
+    return refuse(session().state, {Principal{"zombie"},
+                                    Epoch{1},
+                                    "propose",
+                                    {ErrorCode::stale_epoch, "older"},
+                                    clock_.now()});
+  }
+  State read_anew() {
+    asio::io_context other;
+    ControlPlane control(log_);
+    Sessions fresh(
+        other.get_executor(), log_, control, clock_, random_,
+        {.perform = [](auto&, auto&, auto&) {}, .recover = [](auto&) {}, .due = [](auto&) {}});
+    return fresh.peek(LogId{"work"}).value();
+  }
+
+  asio::io_context io_;
+  MoodyLog log_;
+  TestClock clock_;
+  TestRandom random_;
+  ControlPlane control_{log_};
+  Sessions sessions_{
+      io_.get_executor(),
+      log_,
+      control_,
+      clock_,
+      random_,
+      {.perform = [](auto&, auto&, auto&) {}, .recover = [](auto&) {}, .due = [](auto&) {}}};
+};
+
+TEST_F(SessionsTest, ABusyStoreForgetsNothingThatIsOnItsWay) {
+  open();
+  log_.go_slow(LogId{"work"});
+  commit(election());
+  const State sequenced = session().state;
+  log_.busy = true;
+  const auto refused = try_commit(election());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::busy);
+  EXPECT_EQ(session().state, sequenced);
+  EXPECT_EQ(session().sequenced, sequenced.tail);
+
+  log_.busy = false;
+  commit(election());
+  log_.catch_up();
+  io_.poll();
+  EXPECT_EQ(session().state.epoch, Epoch{3});
+  EXPECT_EQ(session().durable, session().state.tail);
+  EXPECT_TRUE(session().in_flight.empty());
+  EXPECT_EQ(read_anew(), session().state);
+}
+
+TEST_F(SessionsTest, ABusyStoreForgetsNothingThatIsDeferred) {
+  open();
+  ASSERT_TRUE(try_commit(refusal(), Durability::deferred));
+  const State with_deferred = session().state;
+  EXPECT_EQ(with_deferred.tail, Position{3});
+  log_.busy = true;
+  EXPECT_FALSE(try_commit(election()));
+  EXPECT_EQ(session().state, with_deferred);
+  EXPECT_EQ(session().deferred.size(), 1u);
+  log_.busy = false;
+  commit(election());
+  io_.poll();
+  EXPECT_TRUE(session().deferred.empty());
+  EXPECT_EQ(session().durable, Position{4});
+  EXPECT_EQ(read_anew(), session().state);
+}
+
+}  // namespace
+}  // namespace gavel
