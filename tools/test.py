@@ -40,6 +40,7 @@ class Suites:
             "layers": (self.layers, "includes, purity, bans and lengths (tests/layers)"),
             "unit": (self.unit, "everything that ctest knows, in parallel"),
             "docs": (self.docs, "links, commands and presets that the documents name (tests/docs)"),
+            "model": (self.model, "the model of the protocol, and that it can fail (model/)"),
             "e2e": (self.end_to_end, "the real binary from outside (tests/e2e)"),
             "package": (self.package, "a Debian package of it, installed into a scratch root and run"),
             "incidents": (self.incidents, "the incidents with real parts (incidents/)"),
@@ -74,6 +75,9 @@ class Suites:
         if code != 0 and failed == 0:
             failed = 1
         return Run(passed, failed, output)
+
+    def model(self):
+        return self.counted(["python3", "model/check.py"])
 
     def format(self):
         return self.counted(["./dev", "format", "--check"])

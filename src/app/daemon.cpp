@@ -109,7 +109,7 @@ private:
         exit_code_ = mapping(error.code).exit_code;
       });
     };
-    ASSIGN_OR_RETURN(log_, open_rocks_log(std::move(store)));
+    ASSIGN_OR_RETURN(log_, open_rocks_log(store));
 
     LocalHarnessOptions harness;
     harness.executor = io_.get_executor();

@@ -27,7 +27,7 @@ Result<int> run_checkpoint(Context& context, const CheckpointOptions& options) {
   ASSIGN_OR_RETURN(const auto store, store_directory(context, {}));
   RocksOptions rocks;
   rocks.directory = store.string();
-  auto log = open_rocks_log(std::move(rocks));
+  auto log = open_rocks_log(rocks);
   if (!log && log.error().code == ErrorCode::unavailable) {
     return fail(ErrorCode::unavailable,
                 log.error().message + "; stop the daemon to make a checkpoint");

@@ -169,7 +169,7 @@ void take_budget(State& state, const BudgetElement& element) {
 State state_of(Image image) {
   State state = std::move(image.state);
   for (auto& element : image.open) {
-    if (element.has_hold) element.intent.hold = std::move(element.hold);
+    if (element.has_hold) element.intent.hold = element.hold;
     const IntentId id = element.intent.id;
     state.open.emplace(id, std::move(element.intent));
   }
