@@ -196,7 +196,7 @@ Status Sessions::append(Session& session, std::vector<Entry>& entries,
   const Position last = session.state.tail;
   std::vector<Entry> all = session.deferred;
   std::move(entries.begin(), entries.end(), std::back_inserter(all));
-  const auto batch = std::make_shared<const std::vector<Entry>>(std::move(all));
+  auto batch = std::make_shared<const std::vector<Entry>>(std::move(all));
   auto completion = [this, inbox = inbox_.slot(), id = session.id, last, batch,
                      actions = std::move(actions),
                      on_durable = std::move(on_durable)](Status status) mutable {
