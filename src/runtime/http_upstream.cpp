@@ -414,13 +414,17 @@ asio::awaitable<HttpUpstream::Core::Greeted> HttpUpstream::Core::greet(std::shar
 asio::awaitable<HttpUpstream::Core::Greeted> HttpUpstream::Core::discover(
     std::shared_ptr<Core> self) {
   self->era = Era::modern;
-  UpstreamRequest request;
-  request.method = "server/discover";
-  request.params = "{}";
-  request.deadline = self->options.clock->steady() + self->options.timing.probe;
-  McpPosted posted = co_await post_mcp(*self->http, *self->options.clock, self->spec.name,
-                                       self->make_post(request, self->next_id()));
-  self->finish(posted);
+  McpPosted posted;
+  for (int tries = 0; tries < kDiscoverTries; ++tries) {
+    UpstreamRequest request;
+    request.method = "server/discover";
+    request.params = "{}";
+    request.deadline = self->options.clock->steady() + self->options.timing.probe;
+    posted = co_await post_mcp(*self->http, *self->options.clock, self->spec.name,
+                               self->make_post(request, self->next_id()));
+    self->finish(posted);
+    if (read_probe_error(posted.reply.rpc_error).version != kMcpModern) break;
+  }
   const UpstreamReply& reply = posted.reply;
   const bool told =
       posted.status == 401 || posted.status == 403 || posted.status == 429 || posted.status == 503;

@@ -122,6 +122,12 @@ TEST_F(HttpUpstreamTest, FallsBackToTheHandshakeOfAnOlderServer) {
   }
 }
 
+TEST_F(HttpUpstreamTest, AsksOnceMoreWhereTheRefusalOffersTheRevisionThatWasSpoken) {
+  open(serve({"modern", "fussy"}));
+  EXPECT_TRUE(echoes());
+  EXPECT_EQ(upstream_->status().era, "2026-07-28");
+}
+
 TEST_F(HttpUpstreamTest, AConnectionIsUsedAgain) {
   open(serve({"modern"}));
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(echoes());

@@ -79,6 +79,12 @@ TEST_F(StdioUpstreamTest, SpeaksTheModernEraWhereTheServerDoes) {
   }
 }
 
+TEST_F(StdioUpstreamTest, AsksOnceMoreWhereTheRefusalOffersTheRevisionThatWasSpoken) {
+  open({"modern", "fussy"});
+  EXPECT_TRUE(echoes());
+  EXPECT_EQ(upstream_->status().era, "2026-07-28");
+}
+
 TEST_F(StdioUpstreamTest, FallsBackToTheHandshakeOfAnOlderServer) {
   open({"legacy"});
   EXPECT_TRUE(echoes());
