@@ -29,7 +29,7 @@ struct AttemptJob {
   std::uint64_t fencing_token = 0;
   Timestamp deadline;
   json::object meta;  // of the client's request
-  std::function<void(std::string_view)> on_progress;
+  CallerSide side;
   // Asked right before each dispatch: may it still go out?
   std::function<Status()> still_allowed;
 };

@@ -267,7 +267,7 @@ TEST_F(HttpUpstreamTest, ProgressReachesTheRequest) {
     open(serve({era}));
     std::vector<std::string> seen;
     auto request = tool_call(world_.in(60s), "progress");
-    request.on_progress = [&](std::string_view params) { seen.emplace_back(params); };
+    request.caller.on_progress = [&](std::string_view params) { seen.emplace_back(params); };
     EXPECT_EQ(text_of(world_.wait(upstream_->request(std::move(request)))), "done");
     EXPECT_EQ(seen.size(), 3u);
   }

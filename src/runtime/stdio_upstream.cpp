@@ -120,8 +120,13 @@ asio::awaitable<UpstreamReply> StdioUpstream::Core::request(std::shared_ptr<Core
                           .params = std::move(request.params),
                           .meta = std::move(request.meta),
                           .deadline = request.deadline,
-                          .on_progress = std::move(request.on_progress)};
-  if (self->era == Era::modern) add_modern_meta(call.meta, self->options.client, {});
+                          .caller = std::move(request.caller)};
+  if (self->era == Era::modern) {
+    add_modern_meta(call.meta, self->options.client, call.caller.capabilities);
+    if (!call.caller.log_level.empty()) {
+      call.meta[meta::kLogLevel] = json::string(call.caller.log_level);
+    }
+  }
   co_return co_await session->call(std::move(call));
 }
 
