@@ -11,6 +11,8 @@ namespace gavel {
 namespace {
 
 constexpr std::string_view kDecider = "gavel";
+// Between a call's key and what tells its rounds apart.
+constexpr char kRoundMark = '+';
 
 Error not_open(const State& state, IntentId intent) {
   const auto key = state.key_of.find(intent);
@@ -42,13 +44,33 @@ bool is_same_call(const KeyRecord& record, const Propose& command) {
 }
 
 // How often the call was made in this epoch.
-std::uint64_t occurrences_of(const State& state, const Propose& command) {
-  const auto counted = state.occurrences.find(call_digest(command.tool, command.digest));
+std::uint64_t occurrences_of(const State& state, std::string_view tool, const Digest& digest) {
+  const auto counted = state.occurrences.find(call_digest(tool, digest));
   return counted == state.occurrences.end() ? 0 : counted->second;
 }
+std::uint64_t occurrences_of(const State& state, const Propose& command) {
+  return occurrences_of(state, command.tool, command.digest);
+}
 
-std::string derived_key(const Propose& command, std::uint64_t occurrence) {
-  return fmt::format("auto:{}:{}:{}", command.tool, command.digest.hex().substr(0, 16), occurrence);
+std::string derived_key(std::string_view tool, const Digest& digest, std::uint64_t occurrence) {
+  return fmt::format("auto:{}:{}:{}", tool, digest.hex().substr(0, 16), occurrence);
+}
+
+// What became of the rounds that followed a call which asked for input.
+struct Rounds {
+  bool unfinished = false;  // one is open, or its answer never arrived
+  bool worked = false;
+};
+Rounds rounds_of(const State& state, const std::string& key) {
+  Rounds rounds;
+  const std::string prefix = key + kRoundMark;
+  for (auto round = state.keys.lower_bound(prefix);
+       round != state.keys.end() && round->first.starts_with(prefix); ++round) {
+    const KeyRecord& record = round->second;
+    rounds.unfinished |= !record.closed || !record.delivered;
+    rounds.worked |= record.closed && record.final == Final::ok;
+  }
+  return rounds;
 }
 
 // A call without a key repeats the last one where that is not finished or its answer never arrived,
@@ -57,20 +79,22 @@ std::string derived_key(const Propose& command, std::uint64_t occurrence) {
 Result<KeyMatch> match_derived(const State& state, const Propose& command) {
   const std::uint64_t seen = occurrences_of(state, command);
   if (seen > 0) {
-    const std::string key = derived_key(command, seen);
+    const std::string key = derived_key(command.tool, command.digest, seen);
     const auto last = state.keys.find(key);
     if (last != state.keys.end() && is_same_call(last->second, command) &&
-        (!last->second.closed || !last->second.delivered)) {
+        (!last->second.closed || !last->second.delivered || rounds_of(state, key).unfinished)) {
       return KeyMatch{key, seen, &last->second};
     }
   }
   for (std::uint64_t skipped = 0; skipped <= kFailedRunsMax; ++skipped) {
     const std::uint64_t occurrence = seen + 1 + skipped;
-    const std::string key = derived_key(command, occurrence);
+    const std::string key = derived_key(command.tool, command.digest, occurrence);
     const auto found = state.keys.find(key);
     if (found == state.keys.end()) return KeyMatch{key, occurrence, nullptr};
     const KeyRecord& earlier = found->second;
-    const bool did_not_work = earlier.closed && earlier.delivered && earlier.final != Final::ok;
+    const Rounds rounds = rounds_of(state, key);
+    const bool did_not_work = earlier.closed && earlier.delivered && earlier.final != Final::ok &&
+                              !rounds.unfinished && !rounds.worked;
     if (is_same_call(earlier, command) && !did_not_work) {
       return KeyMatch{key, occurrence, &earlier};
     }
@@ -81,19 +105,30 @@ Result<KeyMatch> match_derived(const State& state, const Propose& command) {
                           command.tool, kFailedRunsMax));
 }
 
+// A round's key is that of the call it belongs to and what the round brought: the same answers are
+// the same action, other answers another one.
+std::string round_key(const State& state, const Propose& command) {
+  const Digest& call = *command.round_of;
+  const std::uint64_t seen = std::max<std::uint64_t>(occurrences_of(state, command.tool, call), 1);
+  return fmt::format("{}{}{}",
+                     command.key.empty() ? derived_key(command.tool, call, seen) : command.key,
+                     kRoundMark, command.digest.hex().substr(0, 16));
+}
+
 Result<KeyMatch> match_key(const State& state, const Propose& command) {
-  if (command.key.empty()) return match_derived(state, command);
-  const auto found = state.keys.find(command.key);
-  if (found == state.keys.end()) return KeyMatch{command.key, 0, nullptr};
+  if (command.key.empty() && !command.round_of) return match_derived(state, command);
+  const std::string key = command.round_of ? round_key(state, command) : command.key;
+  const auto found = state.keys.find(key);
+  if (found == state.keys.end()) return KeyMatch{key, 0, nullptr};
   if (!is_same_call(found->second, command)) {
     return fail(
         ErrorCode::key_reused,
         fmt::format(
             "the idempotency key \"{}\" was used for {} with other arguments (#{}); use a new key "
             "for a new action",
-            command.key, found->second.tool, found->second.intent.value));
+            key, found->second.tool, found->second.intent.value));
   }
-  return KeyMatch{command.key, 0, &found->second};
+  return KeyMatch{key, 0, &found->second};
 }
 
 Proposed repeat_of(const State& state, const Propose& command, const KeyMatch& match) {
@@ -118,9 +153,11 @@ IntentProposed proposal_of(const Propose& command, const KeyMatch& match) {
   proposal.idempotent = command.assessment.idempotent;
   proposal.key = match.key;
   const bool named = command.key_source != KeySource::derived;
-  proposal.key_source = command.key.empty() ? KeySource::derived
-                        : named             ? command.key_source
-                                            : KeySource::client;
+  // Only a call is counted, not its rounds: they hang on what the client brought.
+  const bool counted = command.key.empty() && !command.round_of;
+  proposal.key_source = counted ? KeySource::derived
+                        : named ? command.key_source
+                                : KeySource::client;
   proposal.requester = command.requester;
   proposal.call_id = command.call_id;
   proposal.policy_version = command.assessment.policy_version;

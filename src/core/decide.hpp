@@ -81,7 +81,10 @@ struct Propose {
   std::string tool;
   std::string toolset;
   Payload arguments;
-  Digest digest;    // of the canonical arguments
+  Digest digest;  // of the canonical arguments
+  // Of a further round of a call that asked for input: the digest of that call's arguments, without
+  // what the round brought.
+  std::optional<Digest> round_of;
   std::string key;  // the client's idempotency key or call id; empty: derive one
   KeySource key_source = KeySource::derived;
   std::string call_id;

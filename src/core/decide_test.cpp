@@ -104,6 +104,83 @@ TEST(Key, RerunInALaterEpochSkipsWhatWasDoneAndRetriesWhatFailed) {
   EXPECT_TRUE(world.folds_to_itself());
 }
 
+// A further round of `first`: the same call with what the server had asked for.
+Propose round_of(const TestWorld& world, const Propose& first, const std::string& with_input) {
+  Propose round = world.call(first.tool, with_input);
+  round.round_of = first.digest;
+  round.key = first.key;
+  round.key_source = first.key_source;
+  round.epoch = world.state.epoch;
+  return round;
+}
+
+TEST(Round, TheSameAnswersAreTheSameActionAndOthersAnother) {
+  for (const std::string key : {"", "k"}) {
+    TestWorld world;
+    Propose first = world.call("t__write", R"({"a":1})");
+    first.key = key;
+    if (!key.empty()) first.key_source = KeySource::client;
+    const auto asked = world.propose(first);
+    world.outcome(asked.intent, OutcomeKind::failed);
+    world.deliver(asked.intent);
+    const auto yes = round_of(world, first, R"({"a":1,"com.gavel/input":{"requestState":"1"}})");
+    const auto round = world.propose(yes);
+    EXPECT_EQ(round.disposition, Disposition::dispatch);
+    const IntentProposed proposal = world.state.open.at(round.intent).proposal;
+    const std::string of_first = world.state.key_of.at(asked.intent);
+    EXPECT_TRUE(proposal.key.starts_with(of_first + "+")) << proposal.key;
+    EXPECT_EQ(proposal.key_source, KeySource::client);
+    EXPECT_EQ(world.propose(yes).disposition, Disposition::attach);
+    world.outcome(round.intent, OutcomeKind::ok);
+    world.deliver(round.intent);
+    EXPECT_EQ(world.propose(yes).disposition, Disposition::replay);
+    const auto no = round_of(world, first, R"({"a":1,"com.gavel/input":{"requestState":"2"}})");
+    EXPECT_EQ(world.propose(no).disposition, Disposition::dispatch);
+    EXPECT_TRUE(world.folds_to_itself());
+  }
+}
+
+TEST(Round, ACallWhoseRoundIsNotDeliveredIsNotANewCall) {
+  TestWorld world;
+  const Propose first = world.call("t__write", R"({"a":1})");
+  const auto asked = world.propose(first);
+  world.outcome(asked.intent, OutcomeKind::failed);
+  world.deliver(asked.intent);
+  const auto round =
+      world.propose(round_of(world, first, R"({"a":1,"com.gavel/input":{"requestState":"1"}})"));
+  EXPECT_EQ(world.propose(first).disposition, Disposition::replay) << "it is asked the same";
+  world.outcome(round.intent, OutcomeKind::ok);
+  EXPECT_EQ(world.propose(first).intent, asked.intent);
+  world.deliver(round.intent);
+  EXPECT_EQ(world.propose(first).disposition, Disposition::dispatch);
+}
+
+TEST(Round, ARerunIsAskedTheSameAndWhatItAnswersAlikeIsNotDoneAgain) {
+  TestWorld world;
+  const Propose first = world.call("t__write", R"({"a":1})");
+  const Propose unanswered = world.call("t__write", R"({"a":2})");
+  for (const auto& command : {first, unanswered}) {
+    const auto asked = world.propose(command);
+    world.outcome(asked.intent, OutcomeKind::failed);
+    world.deliver(asked.intent);
+  }
+  const std::string answered = R"({"a":1,"com.gavel/input":{"requestState":"1"}})";
+  const auto round = world.propose(round_of(world, first, answered));
+  world.outcome(round.intent, OutcomeKind::ok);
+  world.deliver(round.intent);
+  world.apply(decide(world.state, Elect{Principal{"agent"}, "rerun", world.now}).value());
+  Propose again = first;
+  again.epoch = world.state.epoch;
+  EXPECT_EQ(world.propose(again).disposition, Disposition::replay);
+  const auto repeated = world.propose(round_of(world, first, answered));
+  EXPECT_EQ(repeated.disposition, Disposition::replay);
+  EXPECT_EQ(repeated.intent, round.intent);
+  again = unanswered;
+  again.epoch = world.state.epoch;
+  EXPECT_EQ(world.propose(again).disposition, Disposition::dispatch) << "nothing was done";
+  EXPECT_TRUE(world.folds_to_itself());
+}
+
 TEST(Hold, ApprovalBySomebodyElseCommits) {
   TestWorld world;
   const auto held = world.propose(world.call("t__write", "{}", Verdict::ask));

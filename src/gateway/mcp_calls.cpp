@@ -69,6 +69,21 @@ std::string with_meta(std::string_view result, const json::object& added) {
   return json_set(result, {{"_meta", write_json(meta)}});
 }
 
+// What a further round brought, as it came.
+std::string round_input(std::string_view responses, std::string_view state) {
+  std::string input = "{";
+  if (!responses.empty()) input += fmt::format("\"inputResponses\":{}", responses);
+  if (!state.empty()) {
+    input += fmt::format("{}\"requestState\":{}", responses.empty() ? "" : ",", state);
+  }
+  return input + "}";
+}
+
+bool is_severe_enough(std::string_view params, std::string_view wanted) {
+  const auto level = json_unquote(json_slice(params, {"level"})).value_or("");
+  return log_severity(level).value_or(-1) >= log_severity(wanted).value_or(0);
+}
+
 // Errors of a call that its model cannot mend by another choice of words.
 bool is_wrong_request(ErrorCode code) {
   return code == ErrorCode::not_found || code == ErrorCode::invalid_argument ||
@@ -96,6 +111,18 @@ std::expected<CallRequest, RpcFault> McpServer::call_request(const Request& requ
   call.caller = context.caller;
   call.tool = McpCatalogue::full_name(name, context.server);
   call.arguments = arguments.empty() ? "{}" : std::string(arguments);
+  const auto responses = request.text("inputResponses");
+  const auto state = request.text("requestState");
+  if (request.era == Era::modern && !(responses.empty() && state.empty())) {
+    if (!responses.empty() && responses.front() != '{') {
+      return wrong("\"inputResponses\" must be an object: an answer for each key that was asked");
+    }
+    if (!state.empty() && state.front() != '"') {
+      return wrong("\"requestState\" must be the string that the server gave");
+    }
+    call.input = round_input(responses, state);
+  }
+  call.side = caller_side(request);
   call.key = meta.idempotency_key.empty() ? context.idempotency_key : meta.idempotency_key;
   call.call_id = meta.call_id;
   call.meta = meta.rest;
@@ -130,7 +157,14 @@ asio::awaitable<McpAnswer> McpServer::call_tool(Request& request) {
   const LogId session = call->session;
   const std::string tool = call->tool;
   Progress progress(exchange.can_stream() ? request.meta.progress_token : std::string{});
-  if (progress.wanted()) call->on_progress = [](std::string_view) {};
+  const std::string log_level = call->side.log_level;
+  if (progress.wanted()) call->side.on_progress = [](std::string_view) {};
+  if (exchange.can_stream() && !log_level.empty()) call->side.on_log = [](std::string_view) {};
+  const auto to_client = [&](const WaitingCall::Notice& notice) -> std::string {
+    if (notice.method == "notifications/progress") return progress.relay(notice.params);
+    if (!is_severe_enough(notice.params, log_level)) return {};
+    return rpc_notification(notice.method, notice.params);
+  };
 
   const auto running = WaitingCall::start(executor_, harness_, std::move(*call));
   const CallGuard guard(running);
@@ -155,8 +189,10 @@ asio::awaitable<McpAnswer> McpServer::call_tool(Request& request) {
       held = *now_held;
       sign = true;
     }
-    while (auto params = running->next_progress()) {
-      open = open && co_await exchange.send(progress.relay(*params));
+    while (auto notice = running->next_notice()) {
+      auto message = to_client(*notice);
+      if (message.empty()) continue;
+      open = open && co_await exchange.send(std::move(message));
       sign_at = std::chrono::steady_clock::now() + options_.keep_alive;
     }
     if (!sign) continue;
@@ -166,6 +202,11 @@ asio::awaitable<McpAnswer> McpServer::call_tool(Request& request) {
         open && co_await (progress.wanted()
                               ? exchange.send(progress.waiting(waiting_text(session, tool, held)))
                               : exchange.keep_alive());
+  }
+  while (auto notice = running->next_notice()) {
+    if (!open || exchange.ended() || registered.cancelled()) break;
+    auto message = to_client(*notice);
+    if (!message.empty()) open = co_await exchange.send(std::move(message));
   }
   if (running->finished()) co_return call_answer(request, session, running->take_answer());
   if (!open || registered.cancelled() || !exchange.server_stopping()) co_return McpAnswer{};
@@ -197,8 +238,20 @@ McpAnswer McpServer::call_answer(const Request& request, const LogId& session,
     return complete(request, text_result(answer.text, ToolOutcome::error, meta));
   }
   McpAnswer reply;
-  if (answer.kind == AnswerKind::result) {
-    reply = complete(request, with_meta(answer.result, meta));
+  if (!answer.rpc_error.empty()) {
+    reply = relay_error(request, answer.rpc_error);
+  } else if (answer.kind == AnswerKind::result) {
+    const bool asks =
+        request.era == Era::legacy && result_type(answer.result) == ResultType::input_required;
+    if (asks) {
+      meta[kCodeKey] = to_string(ErrorCode::unsupported);
+      reply =
+          complete(request, text_result("The server asks for input before it acts, and this client "
+                                        "cannot be asked for it. Nothing was done.",
+                                        ToolOutcome::error, meta));
+    } else {
+      reply = complete(request, with_meta(answer.result, meta));
+    }
   } else {
     meta[kCodeKey] = to_string(answer.code);
     reply = complete(request, text_result(answer.text, ToolOutcome::error, meta));

@@ -71,11 +71,13 @@ asio::awaitable<json::value> McpCatalogue::mirrored_schema(Caller caller, std::s
 }
 
 asio::awaitable<UpstreamReply> McpCatalogue::ask(std::string server, std::string method,
-                                                 std::string params, json::object meta) {
+                                                 std::string params, json::object meta,
+                                                 CallerSide caller) {
   UpstreamRequest request;
   request.method = std::move(method);
   request.params = std::move(params);
   request.meta = std::move(meta);
+  request.caller = std::move(caller);
   request.deadline = std::chrono::steady_clock::now() + kAskPatience;
   co_return co_await harness_.pass_through(server, std::move(request));
 }

@@ -44,7 +44,7 @@ public:
 
   // Sends one request and waits for its answer. `params` has no _meta.
   asio::awaitable<UpstreamReply> ask(std::string server, std::string method, std::string params,
-                                     json::object meta);
+                                     json::object meta, CallerSide caller = {});
 
 private:
   struct Listing {

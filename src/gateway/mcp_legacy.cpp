@@ -37,8 +37,19 @@ asio::awaitable<McpAnswer> McpServer::answer_legacy(Request& request) {
                              .data = {}},
                     400);
   }
-  // Gavel itself logs nothing to clients; the level is taken, as clients may insist on setting it.
-  if (method == "logging/setLevel") co_return complete(request, "{}");
+  if (method == "logging/setLevel") {
+    const auto level = request.param("level");
+    if (!log_severity(level)) {
+      co_return fault(RpcFault{.code = rpc::kInvalidParams,
+                               .message = "\"level\" must be debug, info, notice, warning, error, "
+                                          "critical, alert or emergency",
+                               .id = std::string(request.rpc.id),
+                               .data = {}},
+                      200);
+    }
+    peer->log_level = level;
+    co_return complete(request, "{}");
+  }
   const auto* known = find_mcp_method(method);
   const auto handler = find_handler(method);
   if (handler == nullptr || known == nullptr || !known->legacy) {

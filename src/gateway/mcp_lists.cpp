@@ -51,8 +51,9 @@ asio::awaitable<McpAnswer> McpServer::list_templates(Request& request) {
 asio::awaitable<McpAnswer> McpServer::pass(Request& request, std::string server,
                                            json::object params) {
   request.exchange.cancel_when_ended();
-  const auto reply = co_await catalogue_.ask(std::move(server), request.rpc.method,
-                                             write_json(params), request.meta.rest);
+  const auto reply =
+      co_await catalogue_.ask(std::move(server), request.rpc.method, write_json(params),
+                              request.meta.rest, caller_side(request));
   co_return relay(request, reply);
 }
 
@@ -69,9 +70,9 @@ asio::awaitable<McpAnswer> McpServer::read_resource(Request& request) {
   for (const auto& server : harness_.upstreams()) {
     const auto capabilities = co_await harness_.upstream_capabilities(server);
     if (!capabilities || !capabilities->contains("resources")) continue;
-    const auto reply =
-        co_await catalogue_.ask(server, request.rpc.method,
-                                write_json(params_without_meta(request.rpc)), request.meta.rest);
+    const auto reply = co_await catalogue_.ask(server, request.rpc.method,
+                                               write_json(params_without_meta(request.rpc)),
+                                               request.meta.rest, caller_side(request));
     if (!reply.result.empty()) co_return relay(request, reply);
     if (!reply.rpc_error.empty()) last = relay(request, reply);
   }

@@ -89,8 +89,28 @@ asio::awaitable<McpAnswer> McpServer::answer(const RpcMessage& message, McpAdmis
   co_return co_await answer_legacy(request);
 }
 
+CallerSide McpServer::caller_side(const Request& request) {
+  CallerSide side;
+  if (request.era == Era::modern && request.meta.client_capabilities) {
+    side.capabilities = only_questions(*request.meta.client_capabilities);
+  }
+  side.log_level = log_level_of(request);
+  return side;
+}
+
+std::string McpServer::log_level_of(const Request& request) {
+  if (request.era == Era::modern) return request.meta.log_level;
+  return request.context.peer ? request.context.peer->log_level : std::string{};
+}
+
 McpAnswer McpServer::complete(const Request& request, std::string_view result) const {
   McpAnswer answer;
+  if (request.era == Era::legacy && result_type(result) == ResultType::input_required) {
+    // Nothing of the legacy era says so; and it would read as an answer.
+    return failed(request, {ErrorCode::unsupported,
+                            "the server asks for input before it acts, and this client cannot be "
+                            "asked for it; nothing was done"});
+  }
   answer.message = rpc_response(request.rpc.id,
                                 request.era == Era::modern
                                     ? to_modern_result(request.rpc.method, result, self_, kCaching)
@@ -122,14 +142,27 @@ McpAnswer McpServer::failed(const Request& request, const Error& error) {
 McpAnswer McpServer::relay(const Request& request, const UpstreamReply& reply) const {
   if (reply.delivery != Delivery::answered) return failed(request, reply.error);
   if (!reply.result.empty()) return complete(request, reply.result);
-  auto error = reply.rpc_error;
+  return relay_error(request, reply.rpc_error);
+}
+
+McpAnswer McpServer::relay_error(const Request& request, std::string error) {
   // -32002 (no such resource) ended with the legacy era.
   static constexpr std::int64_t kResourceNotFound = -32002;
   const auto view = read_rpc_error(error);
-  if (request.era == Era::modern && view.code == kResourceNotFound) {
+  int http_status = 200;
+  if (view.code == rpc::kHeaderMismatch || view.code == rpc::kUnsupportedVersion) {
+    // Of the way between Gavel and the server: the client would take it for its own.
+    error = rpc_error_object(rpc::kInternalError,
+                             "the server refused how Gavel asked: " + view.message);
+  } else if (request.era == Era::modern && view.code == kResourceNotFound) {
     error = rpc_error_object(rpc::kInvalidParams, view.message, view.data);
+  } else if (request.era == Era::modern && view.code == rpc::kMissingClientCapability) {
+    http_status = 400;
+  } else if (request.era == Era::modern && view.code == rpc::kMethodNotFound) {
+    http_status = 404;
   }
-  return McpAnswer{.message = rpc_error_response(request.rpc.id, error)};
+  return McpAnswer{.http_status = http_status,
+                   .message = rpc_error_response(request.rpc.id, error)};
 }
 
 void McpServer::take_notification(const RpcMessage& message, McpContext& context) {

@@ -115,6 +115,11 @@ private:
   static McpAnswer fault(RpcFault fault, int http_status);
   static McpAnswer failed(const Request& request, const Error& error);
   McpAnswer relay(const Request& request, const UpstreamReply& reply) const;
+  // An upstream's JSON-RPC error object, in the client's era.
+  static McpAnswer relay_error(const Request& request, std::string error);
+  // What the client can take beside its answer; without callbacks.
+  static CallerSide caller_side(const Request& request);
+  static std::string log_level_of(const Request& request);
 
   // mcp_legacy.cpp
   McpAnswer initialize(Request& request);

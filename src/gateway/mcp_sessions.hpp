@@ -24,9 +24,10 @@ struct McpRunning {
 struct McpSession {
   std::string id;  // Mcp-Session-Id; empty of stdio
   Principal principal;
-  std::string version;  // agreed by initialize; empty before
-  std::string client;   // "opencode 1.18.33"
-  LogId log;            // the session that its calls belong to where the request names none
+  std::string version;             // agreed by initialize; empty before
+  std::string client;              // "opencode 1.18.33"
+  std::string log_level = "info";  // from which on it is sent log messages (logging/setLevel)
+  LogId log;  // the session that its calls belong to where the request names none
   std::chrono::steady_clock::time_point used_at;
   std::map<std::string, std::weak_ptr<McpRunning>> running;  // by the request id's JSON text
 

@@ -18,7 +18,8 @@ namespace gavel::test {
 
 // What a scripted server was asked, and whether it may answer. Used from both threads.
 struct ServerScript {
-  std::atomic<int> calls{0};  // of tools that act
+  std::atomic<int> calls{0};      // of tools that act
+  std::atomic<int> questions{0};  // of "asks"
   std::atomic<int> cancelled{0};
   std::atomic<bool> released{false};  // whether "slow" may finish
 };

@@ -33,13 +33,16 @@ servers:
       mirrored: {effect: read}
       broken: {effect: read}
       vanish: {effect: write}
+      asks: {effect: write}
+      refuses: {effect: write}
+      logs: {effect: read}
   lib:
     command: ["in-process"]
     tools:
       echo: {effect: read}
 rules:
   - name: adding is fine
-    tools: ["box__add", "box__vanish"]
+    tools: ["box__add", "box__vanish", "box__asks", "box__refuses"]
     verdict: allow
     reason: tests add
   - name: never
@@ -56,6 +59,10 @@ constexpr std::string_view kTools = R"([
   {"name":"steps","inputSchema":{"type":"object"}},
   {"name":"broken","inputSchema":{"type":"object"}},
   {"name":"vanish","inputSchema":{"type":"object"}},
+  {"name":"asks","inputSchema":{"type":"object","additionalProperties":false,
+     "properties":{"n":{"type":"integer"}}}},
+  {"name":"refuses","inputSchema":{"type":"object"}},
+  {"name":"logs","inputSchema":{"type":"object"}},
   {"name":"forbidden","inputSchema":{"type":"object"}},
   {"name":"mirrored","inputSchema":{"type":"object","properties":
      {"region":{"type":"string","x-mcp-header":"Region"}}}}
@@ -190,15 +197,46 @@ private:
     }
     if (tool == "steps") {
       for (const int step : {1, 2}) {
-        if (request.on_progress) {
-          request.on_progress(
+        if (request.caller.on_progress) {
+          request.caller.on_progress(
               fmt::format(R"({{"progressToken":"internal","progress":{},"total":2}})", step));
         }
       }
     }
+    if (tool == "asks") co_return ask(request, params);
+    if (tool == "refuses") {
+      auto reply = rejected(-32021, "this takes sampling");
+      reply.rpc_error =
+          R"({"code":-32021,"message":"this takes sampling","data":{"requiredCapabilities":{"sampling":{}}}})";
+      co_return reply;
+    }
+    if (tool == "logs" && request.caller.on_log) {
+      request.caller.on_log(R"({"level":"debug","data":"small"})");
+      request.caller.on_log(R"({"level":"warning","data":"large"})");
+    }
     if (tool == "slow") co_await wait_until_released();
     const auto number = ++script_->calls;
     co_return answered(text(fmt::format("{} {}", tool, number)));
+  }
+
+  // The modern way: a state that only the first answer's caller knows, then what came back with it.
+  UpstreamReply ask(const UpstreamRequest& request, const json::value& params) {
+    if (find(params, "requestState") == nullptr) {
+      const json::object question{{"method", "elicitation/create"},
+                                  {"params", json::object{{"message", "sure?"}}}};
+      return answered(
+          json::object{{"resultType", "input_required"},
+                       {"inputRequests", json::object{{"sure", question}}},
+                       {"requestState", fmt::format("state {}", ++script_->questions)}});
+    }
+    ++script_->calls;
+    const json::value meta(request.meta);
+    return answered(
+        text(write_json(json::object{{"arguments", *find(params, "arguments")},
+                                     {"inputResponses", *find(params, "inputResponses")},
+                                     {"requestState", *find(params, "requestState")},
+                                     {"capabilities", request.caller.capabilities},
+                                     {"key", string_or(meta, "com.gavel/idempotencyKey")}})));
   }
 
   asio::awaitable<void> wait_until_released() {
@@ -332,7 +370,7 @@ void World::decide(const json::value& pending, std::string_view verdict) {
 json::object modern_meta(json::object more) {
   more["io.modelcontextprotocol/protocolVersion"] = "2026-07-28";
   more["io.modelcontextprotocol/clientInfo"] = json::object{{"name", "tester"}, {"version", "1"}};
-  more["io.modelcontextprotocol/clientCapabilities"] = json::object{};
+  more.emplace("io.modelcontextprotocol/clientCapabilities", json::object{});
   return more;
 }
 

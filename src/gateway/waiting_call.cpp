@@ -13,7 +13,7 @@
 namespace gavel {
 namespace {
 
-constexpr std::size_t kProgressMax = 64;
+constexpr std::size_t kNoticesMax = 64;
 
 }  // namespace
 
@@ -30,18 +30,22 @@ std::shared_ptr<WaitingCall> WaitingCall::start(const asio::any_io_executor& exe
     self->held_ = Held{intent, reason};
     self->notify();
   };
-  if (request.on_progress) {
-    request.on_progress = [weak](std::string_view params) {
-      const auto self = weak.lock();
-      if (!self) return;
-      if (self->progress_.size() == kProgressMax) self->progress_.pop_front();
-      self->progress_.emplace_back(params);
-      self->notify();
-    };
-  }
+  auto& side = request.side;
+  if (side.on_progress) side.on_progress = call->listener("notifications/progress");
+  if (side.on_log) side.on_log = call->listener("notifications/message");
   asio::co_spawn(executor, run(call, harness, std::move(request)),
                  asio::bind_cancellation_slot(call->cancel_.slot(), [call](std::exception_ptr) {}));
   return call;
+}
+
+WaitingCall::Listener WaitingCall::listener(std::string_view method) {
+  return [weak = weak_from_this(), method](std::string_view params) {
+    const auto self = weak.lock();
+    if (!self) return;
+    if (self->notices_.size() == kNoticesMax) self->notices_.pop_front();
+    self->notices_.emplace_back(std::string(method), std::string(params));
+    self->notify();
+  };
 }
 
 asio::awaitable<void> WaitingCall::run(std::shared_ptr<WaitingCall> self, Harness& harness,
@@ -78,10 +82,10 @@ std::optional<WaitingCall::Held> WaitingCall::take_held() {
   return std::exchange(held_, std::nullopt);
 }
 
-std::optional<std::string> WaitingCall::next_progress() {
-  if (progress_.empty()) return std::nullopt;
-  auto first = std::move(progress_.front());
-  progress_.pop_front();
+std::optional<WaitingCall::Notice> WaitingCall::next_notice() {
+  if (notices_.empty()) return std::nullopt;
+  auto first = std::move(notices_.front());
+  notices_.pop_front();
   return first;
 }
 

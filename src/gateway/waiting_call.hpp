@@ -22,7 +22,14 @@ public:
     HoldReason reason = HoldReason::ask;
   };
 
-  // `harness` must outlive the call. on_held and on_progress of the request are replaced.
+  // What the upstream said while it worked.
+  struct Notice {
+    std::string method;  // notifications/progress or notifications/message
+    std::string params;  // JSON text
+  };
+
+  // `harness` must outlive the call. on_held is replaced, as are those callbacks of the caller's
+  // side that are set.
   static std::shared_ptr<WaitingCall> start(const asio::any_io_executor& executor, Harness& harness,
                                             CallRequest request);
   explicit WaitingCall(const asio::any_io_executor& executor);
@@ -35,8 +42,8 @@ public:
   Result<CallAnswer> take_answer();
   // Once, the first time it is held.
   std::optional<Held> take_held();
-  // The tool's progress notifications in order, each once; of a flood only the last ones.
-  std::optional<std::string> next_progress();
+  // What the tool said, in order, each once; of a flood only the last ones.
+  std::optional<Notice> next_notice();
 
   // Ends the current wait.
   void notify();
@@ -44,6 +51,8 @@ public:
   void abandon();
 
 private:
+  using Listener = std::function<void(std::string_view params)>;
+  Listener listener(std::string_view method);
   static asio::awaitable<void> run(std::shared_ptr<WaitingCall> self, Harness& harness,
                                    CallRequest request);
 
@@ -51,7 +60,7 @@ private:
   asio::cancellation_signal cancel_;
   std::optional<Result<CallAnswer>> answer_;
   std::optional<Held> held_;
-  std::deque<std::string> progress_;
+  std::deque<Notice> notices_;
   bool news_ = false;
   bool abandoned_ = false;
 };

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 namespace gavel {
 namespace {
@@ -71,6 +72,30 @@ RequestMeta read_request_meta(const json::value& document) {
     read_meta_member(found, {member.key().data(), member.key().size()}, member.value());
   }
   return found;
+}
+
+json::object only_questions(const json::object& capabilities) {
+  json::object kept;
+  for (const std::string_view name : {"elicitation", "sampling", "roots"}) {
+    const auto* value = capabilities.if_contains(name);
+    if (value != nullptr && value->is_object()) kept[name] = *value;
+  }
+  return kept;
+}
+
+std::string_view question_capability(std::string_view method) {
+  if (method == "elicitation/create") return "elicitation";
+  if (method == "sampling/createMessage") return "sampling";
+  if (method == "roots/list") return "roots";
+  return {};
+}
+
+std::optional<int> log_severity(std::string_view level) {
+  static constexpr std::array<std::string_view, 8> kLevels = {
+      "debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"};
+  const auto* found = std::find(kLevels.begin(), kLevels.end(), level);
+  if (found == kLevels.end()) return std::nullopt;
+  return static_cast<int>(found - kLevels.begin());
 }
 
 RpcFault unsupported_version(std::string_view id, std::string_view requested) {
@@ -237,12 +262,14 @@ ResultType result_type(std::string_view result) {
 std::string to_modern_result(std::string_view method, std::string_view result,
                              const Implementation& server, Caching caching) {
   bool has_type = false;
+  bool is_complete = true;
   bool has_ttl = false;
   bool has_scope = false;
   std::string_view old_meta;
   JsonObjectReader reader(result);
   while (const auto member = reader.next()) {
     has_type = has_type || member->is("resultType");
+    is_complete = is_complete && !(member->is("resultType") && member->value != R"("complete")");
     has_ttl = has_ttl || member->is("ttlMs");
     has_scope = has_scope || member->is("cacheScope");
     if (member->is("_meta") && member->value.starts_with('{')) old_meta = member->value;
@@ -254,7 +281,7 @@ std::string to_modern_result(std::string_view method, std::string_view result,
   std::string added;
   if (!has_type) added += R"(,"resultType":"complete")";
   const auto* known = find_mcp_method(method);
-  if (known != nullptr && known->cacheable) {
+  if (known != nullptr && known->cacheable && is_complete) {
     if (!has_ttl) added += fmt::format(",\"ttlMs\":{}", std::max<std::int64_t>(caching.ttl_ms, 0));
     if (!has_scope) {
       added += fmt::format(",\"cacheScope\":\"{}\"", caching.is_public ? "public" : "private");

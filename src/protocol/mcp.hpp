@@ -82,6 +82,8 @@ inline constexpr std::string_view kFencingToken = "com.gavel/fencingToken";
 inline constexpr std::string_view kIntent = "com.gavel/intent";
 inline constexpr std::string_view kProbeFor = "com.gavel/probeFor";
 inline constexpr std::string_view kReplayed = "com.gavel/replayed";
+// Not of _meta: the member of recorded arguments that holds what a further round brought.
+inline constexpr std::string_view kInput = "com.gavel/input";
 // Under which known clients send their own id of a call.
 inline constexpr std::string_view kClaudeToolUseId = "claudecode/toolUseId";
 inline constexpr std::string_view kCodexCallId = "callId";
@@ -108,6 +110,15 @@ struct RequestMeta {
 };
 // `document`: of a message from parse_rpc.
 RequestMeta read_request_meta(const json::value& document);
+
+// Of a client's capabilities those that say what a server may ask of it in the middle of a request:
+// elicitation, sampling, roots. Nothing else of them can be passed on.
+json::object only_questions(const json::object& capabilities);
+// The capability that a client needs to be asked `method`; empty where it is no such question.
+std::string_view question_capability(std::string_view method);
+
+// How severe a log level of MCP is, from 0 (debug) to 7 (emergency); nothing for any other word.
+std::optional<int> log_severity(std::string_view level);
 
 // Whether a modern request says everything that it must: -32602 names the missing key, -32022 a
 // revision that Gavel does not speak in this era.

@@ -183,6 +183,28 @@ TEST(ProbeErrors, OnlyTheModernOnesMeanAModernServer) {
             "2025-11-25");
 }
 
+TEST(Capabilities, OnlyWhatAServerMayAskForIsPassedOn) {
+  const auto declared =
+      parse_json(R"({"elicitation":{"form":{}},"roots":{},"sampling":true,"extensions":{"x":{}}})");
+  EXPECT_EQ(write_json(only_questions(declared->as_object())),
+            R"({"elicitation":{"form":{}},"roots":{}})");
+  EXPECT_EQ(question_capability("sampling/createMessage"), "sampling");
+  EXPECT_EQ(question_capability("tools/call"), "");
+}
+
+TEST(LogLevels, RiseFromDebugToEmergency) {
+  EXPECT_EQ(log_severity("debug"), 0);
+  EXPECT_EQ(log_severity("emergency"), 7);
+  EXPECT_LT(log_severity("info"), log_severity("warning"));
+  EXPECT_FALSE(log_severity("loud"));
+}
+
+TEST(ModernResult, AQuestionIsNotCacheable) {
+  const auto asked = to_modern_result("resources/read", R"({"resultType":"input_required"})", {});
+  EXPECT_EQ(asked.find("ttlMs"), std::string::npos) << asked;
+  EXPECT_NE(to_modern_result("resources/read", "{}", {}).find("ttlMs"), std::string::npos);
+}
+
 TEST(ResultType, AbsentMeansComplete) {
   EXPECT_EQ(result_type("{}"), ResultType::complete);
   EXPECT_EQ(result_type(R"({"resultType":"complete"})"), ResultType::complete);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/assert.hpp"
+#include "protocol/json_text.hpp"
 
 namespace gavel {
 namespace {
@@ -37,7 +38,8 @@ CallAnswer of_outcome(const std::string& name, const std::string& tool, const Ou
     return answer;
   }
   if (outcome.kind == OutcomeKind::failed) {
-    if (!result.empty() && outcome.source == OutcomeSource::call) {
+    if (outcome.source == OutcomeSource::call) answer.rpc_error = refusal_in(result);
+    if (answer.rpc_error.empty() && !result.empty() && outcome.source == OutcomeSource::call) {
       answer.kind = AnswerKind::result;
       answer.result = std::move(result);
       return answer;
@@ -72,6 +74,18 @@ CallAnswer of_outcome(const std::string& name, const std::string& tool, const Ou
 }
 
 }  // namespace
+
+std::string refusal_payload(std::string_view rpc_error) {
+  return fmt::format("{{\"error\":{}}}", rpc_error);
+}
+
+std::string_view refusal_in(std::string_view result) {
+  // A CallToolResult is never an error alone.
+  JsonObjectReader reader(result);
+  const auto first = reader.next();
+  if (!first || !first->is("error") || !first->value.starts_with('{')) return {};
+  return reader.next() || !reader.status() ? std::string_view{} : first->value;
+}
 
 std::string intent_name(const LogId& session, IntentId intent) {
   return fmt::format("{}#{}", session.value, intent.value);

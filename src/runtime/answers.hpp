@@ -3,6 +3,7 @@
 // for a model: what happened, why, and what it may do next.
 
 #include <string>
+#include <string_view>
 
 #include "core/entry.hpp"
 #include "core/state.hpp"
@@ -19,6 +20,11 @@ CallAnswer pending_answer(const LogId& session, const OpenIntent& intent);
 
 // A refusal that left no intent.
 CallAnswer refusal(ErrorCode code, std::string text);
+
+// How a JSON-RPC error stands in the log as an outcome's result, and back; empty where the result
+// is none.
+std::string refusal_payload(std::string_view rpc_error);
+std::string_view refusal_in(std::string_view result);
 
 // "refund-42#17"
 std::string intent_name(const LogId& session, IntentId intent);

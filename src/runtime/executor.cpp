@@ -8,6 +8,8 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/text.hpp"
+#include "protocol/json_text.hpp"
+#include "protocol/mcp.hpp"
 #include "runtime/answers.hpp"
 
 namespace gavel {
@@ -25,9 +27,28 @@ json::object call_meta(const AttemptJob& job) {
   return meta;
 }
 
+// `arguments` as recorded: what a further round brought goes back beside them, byte for byte.
 std::string call_params(std::string_view tool, std::string_view arguments) {
-  return fmt::format("{{\"name\":{},\"arguments\":{}}}",
-                     write_json(json::value(json::string(tool))), arguments);
+  const auto input = json_slice(arguments, {meta::kInput});
+  std::string params =
+      fmt::format("{{\"name\":{},\"arguments\":{}", json_quote(tool),
+                  input.empty() ? std::string(arguments) : json_drop(arguments, {meta::kInput}));
+  for (const std::string_view member : {"inputResponses", "requestState"}) {
+    const auto value = input.empty() ? std::string_view{} : json_slice(input, {member});
+    if (!value.empty()) params += fmt::format(",\"{}\":{}", member, value);
+  }
+  return params + "}";
+}
+
+// "elicitation/create, roots/list"
+std::string questions_of(const json::value& result) {
+  std::string methods;
+  const auto* asked = find_object(result, "inputRequests");
+  for (const auto& question : asked == nullptr ? json::object{} : *asked) {
+    if (!methods.empty()) methods += ", ";
+    methods += for_display(string_or(question.value(), "method"), 100);
+  }
+  return methods.empty() ? "nothing by name" : methods;
 }
 
 // The first text of a CallToolResult, for reasons.
@@ -37,7 +58,8 @@ std::string first_text(const json::value& result) {
   return for_display(string_or(content->front(), "text"), 500);
 }
 
-void judge_result(const Tool* tool, RecordOutcome& outcome, std::string text) {
+void judge_result(const Tool* tool, Effect effect, RecordOutcome& outcome, std::string text) {
+  const ResultType type = result_type(text);
   outcome.result = Payload::of(std::move(text));
   const auto result = parse_json(outcome.result.bytes);
   if (!result || !result->is_object()) {
@@ -48,6 +70,18 @@ void judge_result(const Tool* tool, RecordOutcome& outcome, std::string text) {
   if (bool_or(*result, "isError", false)) {
     outcome.kind = OutcomeKind::failed;
     outcome.reason = first_text(*result);
+    return;
+  }
+  if (type == ResultType::input_required) {
+    // It did not act; a further round is an intent of its own (docs/adr/0013).
+    outcome.kind = OutcomeKind::failed;
+    outcome.reason = "the server asks for input before it acts: " + questions_of(*result);
+    return;
+  }
+  if (type != ResultType::complete) {
+    outcome.kind = effect == Effect::read ? OutcomeKind::failed : OutcomeKind::unknown;
+    outcome.reason = "the server answered with a kind of result that Gavel cannot follow: " +
+                     for_display(string_or(*result, "resultType"), 100);
     return;
   }
   outcome.kind = OutcomeKind::ok;
@@ -86,7 +120,7 @@ asio::awaitable<UpstreamReply> Executor::dispatch(Upstream& upstream, const Atte
   request.params = call_params(split_tool_name(job.proposal.tool).second, job.arguments);
   request.meta = call_meta(job);
   request.deadline = steady_deadline(clock_, job.deadline);
-  request.on_progress = job.on_progress;
+  request.caller = job.side;
   request.may_send = job.still_allowed;
   co_return co_await upstream.request(std::move(request));
 }
@@ -106,15 +140,18 @@ asio::awaitable<RecordOutcome> Executor::run(Upstream& upstream,
     UpstreamReply reply = co_await dispatch(upstream, job);
     if (reply.delivery == Delivery::answered) {
       if (reply.result.empty()) {
+        const auto error = read_rpc_error(reply.rpc_error);
         outcome.kind = OutcomeKind::failed;
-        outcome.reason = "the server refused the call: " + for_display(reply.rpc_error, 1000);
+        outcome.reason = fmt::format("the server refused the call: {} ({})",
+                                     for_display(error.message, 1000), error.code);
+        outcome.result = Payload::of(refusal_payload(reply.rpc_error));
       } else {
         const Tool* tool = nullptr;
         if (listing) {
           const auto found = listing->find(job.proposal.tool);
           if (found != listing->end()) tool = &found->second;
         }
-        judge_result(tool, outcome, std::move(reply.result));
+        judge_result(tool, job.proposal.effect, outcome, std::move(reply.result));
       }
       break;
     }

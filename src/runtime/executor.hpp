@@ -32,7 +32,7 @@ struct AttemptJob {
   std::uint64_t fencing_token = 0;
   Timestamp deadline;
   json::object meta;  // of the client's request
-  std::function<void(std::string_view)> on_progress;
+  CallerSide side;
   // Asked right before each dispatch, and again when its first byte goes out: may it still?
   std::function<Status()> still_allowed;
 };

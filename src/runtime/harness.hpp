@@ -40,13 +40,16 @@ struct CallRequest {
   std::string client;     // what the agent program says it is
   std::string tool;       // Gavel's name of it: "pg__query"
   std::string arguments;  // JSON object text, as it came
-  std::string key;        // idempotency key that the client chose; may be empty
-  std::string call_id;    // the client's own id of the call; may be empty
-  json::object meta;      // of the request, to pass on (progressToken removed)
+  // Of a further round: JSON object text with inputResponses and requestState, as they came; empty
+  // in the first.
+  std::string input;
+  std::string key;      // idempotency key that the client chose; may be empty
+  std::string call_id;  // the client's own id of the call; may be empty
+  json::object meta;    // of the request, to pass on (progressToken removed)
   // How long the caller can wait. Then it gets a `pending` answer and the action goes on.
   SteadyTime patience;
-  std::function<void(std::string_view params)> on_progress;  // progress of the tool, JSON text
-  std::function<void(IntentId, HoldReason)> on_held;         // once, when the call is held
+  CallerSide side;
+  std::function<void(IntentId, HoldReason)> on_held;  // once, when the call is held
 };
 
 enum class AnswerKind {
@@ -61,6 +64,7 @@ struct CallAnswer {
   IntentId intent;                       // 0 where none was recorded
   std::string result;                    // of kind result: JSON text of a CallToolResult
   std::string text;                      // of pending and refused: for the model
+  std::string rpc_error;                 // of refused: the server's own JSON-RPC error object
   ErrorCode code = ErrorCode::internal;  // of refused
   bool replayed = false;
 };

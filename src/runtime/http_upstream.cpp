@@ -104,7 +104,8 @@ public:
   OutboundHeaders session_headers() const;
   void add_call_headers(OutboundHeaders& headers, const UpstreamRequest& request) const;
   static bool session_is_gone(const McpPosted& posted);
-  void take_message(const RpcMessage& message);
+  // `caller`: of the request on whose stream the message came; empty of the session's own.
+  void take_message(const RpcMessage& message, const CallerSide& caller);
   void finish(McpPosted& posted);
   // The listing without tools whose header annotations are broken; remembers the others.
   std::string learn_tools(std::string result);
@@ -195,6 +196,7 @@ asio::awaitable<UpstreamReply> HttpUpstream::Core::request(std::shared_ptr<Core>
       posted.reply.result = self->learn_tools(std::move(posted.reply.result));
     }
     posted.reply.error.message = redacted(std::move(posted.reply.error.message), self->secrets);
+    posted.reply.rpc_error = redacted(std::move(posted.reply.rpc_error), self->secrets);
     co_return std::move(posted.reply);
   }
 }
@@ -203,9 +205,12 @@ McpPost HttpUpstream::Core::make_post(const UpstreamRequest& request, std::strin
   McpPost post;
   json::object meta = request.meta;
   meta.erase(meta::kProgressToken);
-  if (request.on_progress) meta[meta::kProgressToken] = last_id;
+  if (request.caller.on_progress) meta[meta::kProgressToken] = last_id;
   if (era == Era::modern) {
-    add_modern_meta(meta, options.client, {});
+    add_modern_meta(meta, options.client, request.caller.capabilities);
+    if (!request.caller.log_level.empty()) {
+      meta[meta::kLogLevel] = json::string(request.caller.log_level);
+    }
     post.headers = base_headers();
     for (auto& header : modern_headers(request.method, request.params)) {
       post.headers.push_back(std::move(header));
@@ -217,11 +222,10 @@ McpPost HttpUpstream::Core::make_post(const UpstreamRequest& request, std::strin
   post.body = rpc_request(id, request.method, params_with_meta(request.params, meta));
   post.id = std::move(id);
   post.deadline = request.deadline;
-  post.on_progress = request.on_progress;
+  post.on_progress = request.caller.on_progress;
   post.may_send = request.may_send;
-  post.on_message = [self = shared_from_this()](const RpcMessage& message) {
-    self->take_message(message);
-  };
+  post.on_message = [self = shared_from_this(), caller = request.caller](
+                        const RpcMessage& message) { self->take_message(message, caller); };
   return post;
 }
 
@@ -415,13 +419,17 @@ asio::awaitable<HttpUpstream::Core::Greeted> HttpUpstream::Core::greet(std::shar
 asio::awaitable<HttpUpstream::Core::Greeted> HttpUpstream::Core::discover(
     std::shared_ptr<Core> self) {
   self->era = Era::modern;
-  UpstreamRequest request;
-  request.method = "server/discover";
-  request.params = "{}";
-  request.deadline = self->options.clock->steady() + self->options.timing.probe;
-  McpPosted posted = co_await post_mcp(*self->http, *self->options.clock, self->spec.name,
-                                       self->make_post(request, self->next_id()));
-  self->finish(posted);
+  McpPosted posted;
+  for (int tries = 0; tries < kDiscoverTries; ++tries) {
+    UpstreamRequest request;
+    request.method = "server/discover";
+    request.params = "{}";
+    request.deadline = self->options.clock->steady() + self->options.timing.probe;
+    posted = co_await post_mcp(*self->http, *self->options.clock, self->spec.name,
+                               self->make_post(request, self->next_id()));
+    self->finish(posted);
+    if (read_probe_error(posted.reply.rpc_error).version != kMcpModern) break;
+  }
   const UpstreamReply& reply = posted.reply;
   const bool told =
       posted.status == 401 || posted.status == 403 || posted.status == 429 || posted.status == 503;
@@ -485,8 +493,9 @@ asio::awaitable<HttpUpstream::Core::Greeted> HttpUpstream::Core::initialize(
 
 // --- what the server says by itself ---
 
-void HttpUpstream::Core::take_message(const RpcMessage& message) {
+void HttpUpstream::Core::take_message(const RpcMessage& message, const CallerSide& caller) {
   if (message.kind == RpcKind::notification) {
+    if (message.method == "notifications/message" && caller.on_log) caller.on_log(message.params);
     if (message.method == "notifications/tools/list_changed" && options.on_tools_changed) {
       options.on_tools_changed();
     }
@@ -539,7 +548,7 @@ asio::awaitable<void> HttpUpstream::Core::read_listening(std::shared_ptr<Core> s
     const auto bytes = co_await reply.read_some();
     if (!bytes || bytes->empty()) co_return;
     const Status fed = events.feed(*bytes, [&](const RpcMessage& message) {
-      self->take_message(message);
+      self->take_message(message, {});
       return true;
     });
     if (!fed) co_return;

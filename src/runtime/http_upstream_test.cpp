@@ -142,6 +142,12 @@ TEST_F(HttpUpstreamTest, WhatMayNotBeSentAnyMoreIsNotSent) {
   EXPECT_TRUE(echoes());
 }
 
+TEST_F(HttpUpstreamTest, AsksOnceMoreWhereTheRefusalOffersTheRevisionThatWasSpoken) {
+  open(serve({"modern", "fussy"}));
+  EXPECT_TRUE(echoes());
+  EXPECT_EQ(upstream_->status().era, "2026-07-28");
+}
+
 TEST_F(HttpUpstreamTest, AConnectionIsUsedAgain) {
   open(serve({"modern"}));
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(echoes());
@@ -281,7 +287,7 @@ TEST_F(HttpUpstreamTest, ProgressReachesTheRequest) {
     open(serve({era}));
     std::vector<std::string> seen;
     auto request = tool_call(world_.in(60s), "progress");
-    request.on_progress = [&](std::string_view params) { seen.emplace_back(params); };
+    request.caller.on_progress = [&](std::string_view params) { seen.emplace_back(params); };
     EXPECT_EQ(text_of(world_.wait(upstream_->request(std::move(request)))), "done");
     EXPECT_EQ(seen.size(), 3u);
   }

@@ -68,7 +68,8 @@ void LocalHarness::give_answer(Session& session, const Answer& answer, const Bat
   }
   // The texts name the tool; a result that is handed on as it came needs no look-up.
   const auto* told = std::get_if<Outcome>(&settled->body);
-  const bool plain = told != nullptr && told->source == OutcomeSource::call && !result.empty();
+  const bool plain = told != nullptr && told->source == OutcomeSource::call && !result.empty() &&
+                     refusal_in(result).empty();
   const CallAnswer made =
       answer_of(session.id, plain ? std::string() : tool_of(), *settled, std::move(result));
   for (auto waiter = begin; waiter != end; ++waiter) {
@@ -92,7 +93,7 @@ void LocalHarness::start_attempt(Session& session, const Dispatch& dispatch) {
   const auto context = session.contexts.find(dispatch.intent);
   if (context != session.contexts.end()) {
     job.meta = context->second.meta;
-    job.on_progress = context->second.on_progress;
+    job.side = context->second.side;
   }
   // A call that nobody held must still belong to the current driver; one that a person released may
   // outlive the driver that asked for it, and a retry finds out what became of what went out

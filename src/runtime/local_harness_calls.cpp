@@ -7,12 +7,33 @@
 
 #include "base/text.hpp"
 #include "core/codec.hpp"
+#include "protocol/json_text.hpp"
+#include "protocol/mcp.hpp"
 #include "runtime/answers.hpp"
 #include "runtime/completion.hpp"
 #include "runtime/local_harness.hpp"
 
 namespace gavel {
 namespace {
+
+// What a further round brought belongs to its arguments: it is recorded with them, people who
+// decide see it, and another answer makes another digest.
+Status add_input(Propose& command, const CallRequest& request, const json::value& arguments) {
+  if (find(arguments, meta::kInput) != nullptr) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("arguments cannot have the member \"{}\": Gavel records under it what "
+                            "was answered to a tool's questions",
+                            meta::kInput));
+  }
+  if (request.input.empty()) return {};
+  ASSIGN_OR_RETURN(auto input, parse_json(request.input));
+  json::value whole = arguments;
+  whole.as_object()[meta::kInput] = std::move(input);
+  command.round_of = command.digest;
+  command.arguments = Payload::of(json_set(request.arguments, {{meta::kInput, request.input}}));
+  command.digest = canonical_digest(whole);
+  return {};
+}
 
 // Takes the waiter and its callbacks back, however the waiting coroutine ends.
 class WaiterGuard {
@@ -125,6 +146,9 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::call(CallRequest request) {
   command.toolset = tool.upstream;
   command.arguments = Payload::of(request.arguments);
   command.digest = canonical_digest(*arguments);
+  if (const auto added = add_input(command, request, *arguments); !added) {
+    co_return std::unexpected(added.error());
+  }
   command.call_id = request.call_id;
   if (!request.key.empty()) {
     command.key = request.key;
@@ -192,7 +216,7 @@ Result<Proposed> LocalHarness::commit_proposal(Session& session, const CallReque
         proposed->disposition != Disposition::attach) {
       CallContext context;
       context.meta = request.meta;
-      context.on_progress = request.on_progress;
+      context.side = request.side;
       context.on_held = request.on_held;
       session.contexts[proposed->intent] = std::move(context);
     }

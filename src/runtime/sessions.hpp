@@ -44,7 +44,7 @@ enum class Callbacks { own, of_another };
 // What came with a call and lives only as long as this process.
 struct CallContext {
   json::object meta;
-  std::function<void(std::string_view)> on_progress;
+  CallerSide side;
   std::function<void(IntentId, HoldReason)> on_held;
 };
 

@@ -35,7 +35,7 @@ struct StdioSession::Pending {
   Pending(StdioSession& its_session, std::uint64_t its_id, Call& call)
       : session(its_session),
         id(its_id),
-        on_progress(std::move(call.on_progress)),
+        caller(std::move(call.caller)),
         may_send(std::move(call.may_send)),
         wake(its_session.executor_, call.deadline) {
     session.pending_.emplace(id, this);
@@ -56,7 +56,7 @@ struct StdioSession::Pending {
 
   StdioSession& session;
   std::uint64_t id;
-  std::function<void(std::string_view)> on_progress;
+  CallerSide caller;
   std::function<Status()> may_send;
   asio::steady_timer wake;
   bool begun = false;  // the first of its bytes was written
@@ -76,7 +76,7 @@ asio::awaitable<UpstreamReply> StdioSession::call(Call call) {
   if (input_broken_) co_return input_closed();
   const std::uint64_t id = next_id_++;
   call.meta.erase(meta::kProgressToken);
-  if (call.on_progress) call.meta[meta::kProgressToken] = id;
+  if (call.caller.on_progress) call.meta[meta::kProgressToken] = id;
   std::string message = rpc_request(fmt::format_int(id).c_str(), call.method,
                                     params_with_meta(call.params, call.meta));
   Pending pending(*this, id, call);
@@ -344,8 +344,15 @@ void StdioSession::take_request(const RpcMessage& message) {
 void StdioSession::take_notification(const RpcMessage& message) {
   if (message.method == "notifications/progress") {
     Pending* call = find_call(json_slice(message.params, {meta::kProgressToken}));
-    if (call != nullptr && !call->reply && call->on_progress) call->on_progress(message.params);
+    if (call != nullptr && !call->reply && call->caller.on_progress) {
+      call->caller.on_progress(message.params);
+    }
     return;
+  }
+  if (message.method == "notifications/message") {
+    // Nothing in it says to which call it belongs; with one in flight it can be no other.
+    Pending* only = pending_.size() == 1 ? pending_.begin()->second : nullptr;
+    if (only != nullptr && only->caller.on_log) only->caller.on_log(message.params);
   }
   if (options_.on_notification) options_.on_notification(message.method, message.params);
 }

@@ -37,7 +37,7 @@ public:
     std::string params;  // JSON object text, may be empty
     json::object meta;   // becomes params._meta, with a progressToken if on_progress is set
     SteadyTime deadline;
-    std::function<void(std::string_view params)> on_progress;
+    CallerSide caller;
     std::function<Status()> may_send = {};  // as in UpstreamRequest
   };
 

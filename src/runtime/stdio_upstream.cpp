@@ -120,9 +120,14 @@ asio::awaitable<UpstreamReply> StdioUpstream::Core::request(std::shared_ptr<Core
                           .params = std::move(request.params),
                           .meta = std::move(request.meta),
                           .deadline = request.deadline,
-                          .on_progress = std::move(request.on_progress),
+                          .caller = std::move(request.caller),
                           .may_send = std::move(request.may_send)};
-  if (self->era == Era::modern) add_modern_meta(call.meta, self->options.client, {});
+  if (self->era == Era::modern) {
+    add_modern_meta(call.meta, self->options.client, call.caller.capabilities);
+    if (!call.caller.log_level.empty()) {
+      call.meta[meta::kLogLevel] = json::string(call.caller.log_level);
+    }
+  }
   co_return co_await session->call(std::move(call));
 }
 
@@ -318,13 +323,15 @@ asio::awaitable<StdioUpstream::Core::Greeted> StdioUpstream::Core::greet(
 // be initialized; an error where neither can work.
 asio::awaitable<StdioUpstream::Core::Greeted> StdioUpstream::Core::discover(
     std::shared_ptr<Core> self, std::shared_ptr<StdioSession> with) {
-  StdioSession::Call call{.method = "server/discover",
-                          .params = {},
-                          .meta = {},
-                          .deadline = self->options.clock->steady() + self->options.timing.probe,
-                          .on_progress = {}};
-  add_modern_meta(call.meta, self->options.client, {});
-  const UpstreamReply reply = co_await with->call(std::move(call));
+  UpstreamReply reply;
+  for (int tries = 0; tries < kDiscoverTries; ++tries) {
+    StdioSession::Call call;
+    call.method = "server/discover";
+    call.deadline = self->options.clock->steady() + self->options.timing.probe;
+    add_modern_meta(call.meta, self->options.client, {});
+    reply = co_await with->call(std::move(call));
+    if (read_probe_error(reply.rpc_error).version != kMcpModern) break;
+  }
   if (reply.delivery != Delivery::answered) {
     if (with->ended()) co_return std::unexpected(reply.error);
     co_return ServerGreeting{};
@@ -345,12 +352,10 @@ asio::awaitable<StdioUpstream::Core::Greeted> StdioUpstream::Core::discover(
 
 asio::awaitable<StdioUpstream::Core::Greeted> StdioUpstream::Core::initialize(
     std::shared_ptr<Core> self, std::shared_ptr<StdioSession> with) {
-  StdioSession::Call call{
-      .method = "initialize",
-      .params = initialize_params(kMcpLegacy, self->options.client, {}),
-      .meta = {},
-      .deadline = self->options.clock->steady() + self->options.timing.handshake,
-      .on_progress = {}};
+  StdioSession::Call call;
+  call.method = "initialize";
+  call.params = initialize_params(kMcpLegacy, self->options.client, {});
+  call.deadline = self->options.clock->steady() + self->options.timing.handshake;
   const UpstreamReply reply = co_await with->call(std::move(call));
   if (reply.delivery != Delivery::answered) co_return std::unexpected(reply.error);
   if (reply.result.empty()) {

@@ -79,6 +79,12 @@ TEST_F(StdioUpstreamTest, SpeaksTheModernEraWhereTheServerDoes) {
   }
 }
 
+TEST_F(StdioUpstreamTest, AsksOnceMoreWhereTheRefusalOffersTheRevisionThatWasSpoken) {
+  open({"modern", "fussy"});
+  EXPECT_TRUE(echoes());
+  EXPECT_EQ(upstream_->status().era, "2026-07-28");
+}
+
 TEST_F(StdioUpstreamTest, FallsBackToTheHandshakeOfAnOlderServer) {
   open({"legacy"});
   EXPECT_TRUE(echoes());
@@ -139,7 +145,7 @@ TEST_F(StdioUpstreamTest, ProgressReachesTheRequestThatItBelongsTo) {
   open({"dual"});
   std::vector<std::string> seen;
   auto request = tool_call(world_.in(60s), "progress");
-  request.on_progress = [&](std::string_view params) { seen.emplace_back(params); };
+  request.caller.on_progress = [&](std::string_view params) { seen.emplace_back(params); };
   EXPECT_EQ(text_of(world_.wait(upstream_->request(std::move(request)))), "done");
   ASSERT_EQ(seen.size(), 3u);
   EXPECT_EQ(int_or(*parse_json(seen[2]), "progress", 0), 3);

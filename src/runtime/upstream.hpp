@@ -28,14 +28,36 @@ namespace gavel {
 namespace asio = boost::asio;
 using SteadyTime = std::chrono::steady_clock::time_point;
 
+// What a legacy server asks of its client while it works on a request: elicitation/create,
+// sampling/createMessage, roots/list.
+struct UpstreamQuestion {
+  std::string method;
+  std::string params;  // JSON object text; may be empty
+  // Sends the answer to the server, once: the JSON text of a result, or of an error object. May
+  // outlive the request and the upstream; it then does nothing.
+  std::function<void(std::string result, std::string error)> answer;
+};
+
+// What the one who asks for something can take beside its answer. All of it may be empty.
+struct CallerSide {
+  // Of the caller: what it may be asked for (only_questions of protocol/mcp.hpp).
+  json::object capabilities;
+  std::string log_level;  // the caller wants log messages from this level on; empty: none
+  // Called with the params (JSON text) of each notifications/progress and notifications/message of
+  // the request.
+  std::function<void(std::string_view params)> on_progress;
+  std::function<void(std::string_view params)> on_log;
+  // Without it, questions are answered with an error.
+  std::function<void(UpstreamQuestion)> on_question;
+};
+
 // A request to the server. `params` is JSON text and goes out as it is, but for _meta (below).
 struct UpstreamRequest {
   std::string method;  // "tools/call"
   std::string params;  // JSON object, without _meta
   json::object meta;   // becomes params._meta, with the era's own keys added
   SteadyTime deadline;
-  // Called for each notifications/progress of this request with its params (JSON text).
-  std::function<void(std::string_view params)> on_progress;
+  CallerSide caller;
   // Asked last of all, in the turn in which its first byte goes out, after every wait for a slot, a
   // start or a connection: with an error nothing is sent, and the reply is not_sent with it.
   std::function<Status()> may_send;

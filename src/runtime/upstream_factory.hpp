@@ -46,6 +46,10 @@ struct UpstreamOptions {
 std::unique_ptr<Upstream> make_upstream(asio::any_io_executor executor, const ServerSpec& spec,
                                         UpstreamOptions options);
 
+// A server that refuses server/discover and offers the very revision that was asked in is asked
+// once more: it may only have wanted to say so.
+inline constexpr int kDiscoverTries = 2;
+
 // The secret in a file: its content without the newline at its end. Errors name the file, never
 // what it holds.
 Result<std::string> read_secret_file(const std::string& path);
