@@ -116,11 +116,14 @@ asio::awaitable<McpAnswer> McpServer::call_tool(Request& request) {
   const auto patience = call->patience - std::chrono::steady_clock::now();
   McpAttendance attendance(executor_, request.exchange, options_, client_of(request));
   std::shared_ptr<WaitingCall> running;
-  auto resumed = resume(request, std::string(split_tool_name(tool).first));
+  const auto identity = fmt::format("{}\n{}\n{}", session.value, call->key, call->call_id);
+  auto resumed = resume(request, std::string(split_tool_name(tool).first), identity);
   if (!resumed) co_return fault(resumed.error(), 200);
   if (resumed->call) {
-    if (!resumed->questions.empty()) co_return park(request, std::move(*resumed));
     running = resumed->call;
+    if (!resumed->questions.empty() && !running->finished()) {
+      co_return park(request, std::move(*resumed));
+    }
   } else {
     call->side = attendance.side();
     running = WaitingCall::start(executor_, harness_, *call);
@@ -130,7 +133,7 @@ asio::awaitable<McpAnswer> McpServer::call_tool(Request& request) {
     const auto end = co_await attendance.attend(running, session, tool);
     if (end == McpAttendance::End::asked) {
       guard.release();
-      co_return asked(request, attendance, std::move(running));
+      co_return asked(request, attendance, std::move(running), identity);
     }
     if (end == McpAttendance::End::left) co_return McpAnswer{};
     if (end == McpAttendance::End::stopping) {

@@ -37,14 +37,18 @@ McpAttendance::Client McpServer::client_of(const Request& request) {
   return client;
 }
 
-RpcResult<McpParked> McpServer::resume(const Request& request, const std::string& server) {
+RpcResult<McpParked> McpServer::resume(const Request& request, const std::string& server,
+                                       const std::string& identity) {
   McpParked none;
   if (request.era == Era::legacy) return none;
   const auto responses = request.text("inputResponses");
   const auto state = request.text("requestState");
-  if (responses.empty() && state.empty()) return none;
-  const auto ticket = json_unquote(state).value_or("");
   const auto& principal = request.context.caller.principal;
+  if (responses.empty() && state.empty()) {
+    if (parking_.empty()) return none;
+    return parking_.take_same(principal, request_digest(request.rpc), identity);
+  }
+  const auto ticket = json_unquote(state).value_or("");
   const Digest digest = request_digest(request.rpc);
   if (!parking_.is_own(ticket, principal, digest)) {
     // A modern server judges its own state. One that has not been spoken to yet never asked.
@@ -85,7 +89,7 @@ McpAnswer McpServer::park(const Request& request, McpParked parked) {
 }
 
 McpAnswer McpServer::asked(const Request& request, McpAttendance& attendance,
-                           std::shared_ptr<WaitingCall> call) {
+                           std::shared_ptr<WaitingCall> call, std::string identity) {
   if (!attendance.lacking().empty()) {
     // The server hears that it cannot ask; what becomes of the call is recorded.
     const CallGuard guard(std::move(call));
@@ -102,6 +106,7 @@ McpAnswer McpServer::asked(const Request& request, McpAttendance& attendance,
   McpParked parked;
   parked.principal = request.context.caller.principal;
   parked.request = request_digest(request.rpc);
+  parked.identity = std::move(identity);
   parked.call = std::move(call);
   parked.questions = attendance.take_questions();
   return park(request, std::move(parked));

@@ -5,6 +5,8 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include <algorithm>
+
 #include "base/assert.hpp"
 #include "base/text.hpp"
 #include "gateway/mcp_sessions.hpp"
@@ -85,6 +87,22 @@ Result<McpParked> McpParking::take(std::string_view ticket, const Principal& pri
   if (place == places_.end()) return invalid();
   McpParked parked = std::move(place->second.parked);
   places_.erase(place);
+  parked.call->unpark();
+  return parked;
+}
+
+McpParked McpParking::take_same(const Principal& principal, const Digest& request,
+                                std::string_view identity) {
+  drop_expired();
+  if (identity.empty()) return {};
+  const auto same = std::ranges::find_if(places_, [&](const auto& place) {
+    const McpParked& parked = place.second.parked;
+    return parked.identity == identity && parked.principal == principal &&
+           parked.request == request;
+  });
+  if (same == places_.end()) return {};
+  McpParked parked = std::move(same->second.parked);
+  places_.erase(same);
   parked.call->unpark();
   return parked;
 }

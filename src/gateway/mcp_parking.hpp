@@ -25,6 +25,8 @@ namespace gavel {
 struct McpParked {
   Principal principal;
   Digest request;  // of its method and what it asks for, without what a further round brings
+  // What makes two calls the same beside that (session, keys); empty where none are the same.
+  std::string identity;
   std::shared_ptr<WaitingCall> call;
   std::map<std::string, UpstreamQuestion> questions;  // by the key that the client answers under
 };
@@ -40,8 +42,11 @@ public:
   // invalid_argument for what is no good ticket of this principal and request.
   Result<McpParked> take(std::string_view ticket, const Principal& principal,
                          const Digest& request);
+  // That call again, from a client that lost its ticket; without a call where none is parked.
+  McpParked take_same(const Principal& principal, const Digest& request, std::string_view identity);
   // Whether this process made it for this principal and request, however long ago.
   bool is_own(std::string_view ticket, const Principal& principal, const Digest& request) const;
+  bool empty() const { return places_.empty(); }
   static bool looks_like_ticket(std::string_view state);
 
 private:

@@ -152,6 +152,19 @@ TEST(McpQuestions, ALegacyServerWaitsWhileAModernClientIsAsked) {
   EXPECT_EQ(at(world.get("/v1/sessions/agent-tester"), "/counters/intents"), 1);
 }
 
+TEST(McpQuestions, ACallThatLostItsTicketIsAskedAgainAndTheOldTicketIsVoid) {
+  World world;
+  auto client = world.agent();
+  const auto lost = message_of(modern(client, "tools/call", wonder()));
+  const auto asked = message_of(modern(client, "tools/call", wonder()));
+  EXPECT_EQ(at(asked, "/result/resultType"), "input_required");
+  const auto late = message_of(modern(client, "tools/call", answered(wonder(), lost)));
+  EXPECT_EQ(at(late, "/error/code"), -32602);
+  const auto done = message_of(modern(client, "tools/call", answered(wonder(), asked)));
+  EXPECT_EQ(text_of(done), R"({"action":"accept"})");
+  EXPECT_EQ(at(world.get("/v1/sessions/agent-tester"), "/counters/intents"), 1);
+}
+
 TEST(McpQuestions, ATicketIsGoodOnceAndForNothingElse) {
   World world;
   auto client = world.agent();
@@ -168,7 +181,6 @@ TEST(McpQuestions, ATicketIsGoodOnceAndForNothingElse) {
   refuse(tampered);
   tampered["requestState"] = "nonsense";
   refuse(tampered);
-  auto person = world.client("operator");
   EXPECT_NE(
       at(message_of(modern(client, "tools/call", answered(wonder(), asked))), "/result/resultType"),
       "input_required");

@@ -130,11 +130,13 @@ private:
   static McpAttendance::Client client_of(const Request& request);
   // What the request takes up again, with the questions that are still open; without a call where
   // it is a new one. Faults: a requestState that is not good here.
-  RpcResult<McpParked> resume(const Request& request, const std::string& server);
+  // `identity`: see McpParked.
+  RpcResult<McpParked> resume(const Request& request, const std::string& server,
+                              const std::string& identity = {});
   // The client is asked, and the call waits for it.
   McpAnswer park(const Request& request, McpParked parked);
   McpAnswer asked(const Request& request, McpAttendance& attendance,
-                  std::shared_ptr<WaitingCall> call);
+                  std::shared_ptr<WaitingCall> call, std::string identity = {});
   // mcp_legacy.cpp
   McpAnswer initialize(Request& request);
   // mcp_modern.cpp
