@@ -35,6 +35,7 @@ servers:
       vanish: {effect: write}
       asks: {effect: write}
       refuses: {effect: write}
+      task: {effect: write}
       logs: {effect: read}
   lib:
     command: ["in-process"]
@@ -43,7 +44,7 @@ servers:
       wonder: {effect: read}
 rules:
   - name: adding is fine
-    tools: ["box__add", "box__vanish", "box__asks", "box__refuses"]
+    tools: ["box__add", "box__vanish", "box__asks", "box__refuses", "box__task", "extra__wonder"]
     verdict: allow
     reason: tests add
   - name: never
@@ -63,6 +64,7 @@ constexpr std::string_view kTools = R"([
   {"name":"asks","inputSchema":{"type":"object","additionalProperties":false,
      "properties":{"n":{"type":"integer"}}}},
   {"name":"wonder","inputSchema":{"type":"object"}},
+  {"name":"task","inputSchema":{"type":"object"}},
   {"name":"refuses","inputSchema":{"type":"object"}},
   {"name":"logs","inputSchema":{"type":"object"}},
   {"name":"forbidden","inputSchema":{"type":"object"}},
@@ -208,6 +210,9 @@ private:
               fmt::format(R"({{"progressToken":"internal","progress":{},"total":2}})", step));
         }
       }
+    }
+    if (tool == "task") {
+      co_return answered(json::object{{"resultType", "task"}, {"taskId", "1"}});
     }
     if (tool == "asks") co_return ask(request, params);
     if (tool == "wonder") co_return co_await wonder(std::move(request));
