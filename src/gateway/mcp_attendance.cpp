@@ -140,7 +140,7 @@ asio::awaitable<McpAttendance::End> McpAttendance::attend(std::shared_ptr<Waitin
       sign = true;
     }
     co_await pass_on(*call);
-    while (auto question = call->next_question()) co_await take(std::move(*question));
+    while (auto question = call->next_question()) co_await take(call, std::move(*question));
     if (!lacking_.empty()) co_return End::asked;
     if (gathered_at_ && std::chrono::steady_clock::now() >= *gathered_at_) co_return End::asked;
     if (sign) co_await sign_of_life(session, what);
@@ -178,7 +178,8 @@ asio::awaitable<void> McpAttendance::sign_of_life(const LogId& session, const st
 
 // --- questions ---
 
-asio::awaitable<void> McpAttendance::take(UpstreamQuestion question) {
+asio::awaitable<void> McpAttendance::take(std::shared_ptr<WaitingCall> call,
+                                          UpstreamQuestion question) {
   const auto capability = question_capability(question.method);
   const bool can = client_.capabilities.contains(capability);
   if (!can || questions_.size() + asked_.size() >= kQuestionsMax) {
@@ -190,7 +191,14 @@ asio::awaitable<void> McpAttendance::take(UpstreamQuestion question) {
     const auto key = fmt::format("{}_{}", capability, questions_.size() + 1);
     questions_.emplace(key, std::move(question));
   } else {
-    co_await ask(question.method, question.params, question.answer);
+    // A person takes longer than the call's patience.
+    call->park();
+    co_await ask(question.method, question.params,
+                 [answer = question.answer, weak = std::weak_ptr(call)](const std::string& result,
+                                                                        const std::string& error) {
+                   if (const auto waiting = weak.lock()) waiting->unpark();
+                   answer(result, error);
+                 });
   }
 }
 

@@ -72,7 +72,7 @@ private:
   bool gone() const;
   asio::awaitable<void> pass_on(WaitingCall& call);
   asio::awaitable<void> sign_of_life(const LogId& session, const std::string& what);
-  asio::awaitable<void> take(UpstreamQuestion question);
+  asio::awaitable<void> take(std::shared_ptr<WaitingCall> call, UpstreamQuestion question);
   asio::awaitable<void> ask(std::string method, std::string params, Reply reply);
 
   asio::any_io_executor executor_;

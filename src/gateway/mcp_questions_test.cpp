@@ -47,6 +47,7 @@ public:
     }
     return nullptr;
   }
+  bool sign_of_life() { return calls_.read_event().value_or("").starts_with(':'); }
   json::value ask(std::string_view method, json::object params) {
     return message_of(post(calls_, method, std::move(params)));
   }
@@ -87,6 +88,19 @@ TEST(McpQuestions, ALegacyServersQuestionReachesALegacyClient) {
   const auto question = client.next(true);
   EXPECT_EQ(at(question, "/method"), "elicitation/create");
   EXPECT_EQ(at(question, "/params/message"), "why?");
+  client.answer(question, "result", {{"action", "accept"}});
+  EXPECT_EQ(text_of(client.next(false)), R"({"action":"accept"})");
+}
+
+TEST(McpQuestions, PatienceDoesNotEndACallWhoseClientIsAsked) {
+  auto options = World::quick();
+  options.patience = std::chrono::milliseconds(30);
+  World world(options);
+  LegacyPeer client(world);
+  client.send("tools/call", {{"name", "lib__wonder"}});
+  const auto question = client.next(true);
+  // Signs of life come every 20 ms.
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(client.sign_of_life());
   client.answer(question, "result", {{"action", "accept"}});
   EXPECT_EQ(text_of(client.next(false)), R"({"action":"accept"})");
 }

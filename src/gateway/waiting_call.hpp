@@ -56,7 +56,7 @@ public:
   // Called whenever something is new; replaces the one before.
   void on_news(std::function<void()> callback) { on_news_ = std::move(callback); }
 
-  // While nobody waits because the client was asked something, patience does not end the call.
+  // While the client is asked something, patience does not end the call.
   void park() { parked_ = true; }
   void unpark() { parked_ = false; }
 
