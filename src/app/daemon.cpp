@@ -117,8 +117,8 @@ private:
     harness.clock = &clock_;
     harness.random = &random_;
     harness.policy = policy_;
-    harness.make_upstream = [this](const ServerSpec& spec, std::function<void()> on_tools_changed) {
-      return make_machine_upstream(spec, std::move(on_tools_changed));
+    harness.make_upstream = [this](const ServerSpec& spec, UpstreamEvents events) {
+      return make_machine_upstream(spec, std::move(events));
     };
     harness.log_line = [this](std::string_view line) { say_(line); };
     harness_ = std::make_unique<LocalHarness>(std::move(harness));
@@ -157,14 +157,14 @@ private:
     return {};
   }
 
-  std::unique_ptr<Upstream> make_machine_upstream(const ServerSpec& spec,
-                                                  std::function<void()> on_tools_changed) {
+  std::unique_ptr<Upstream> make_machine_upstream(const ServerSpec& spec, UpstreamEvents events) {
     UpstreamOptions upstream;
     upstream.clock = &clock_;
     upstream.random = &random_;
     upstream.client = {"gavel", std::string(kVersion)};
     upstream.log_line = [this](std::string_view line) { say_(line); };
-    upstream.on_tools_changed = std::move(on_tools_changed);
+    upstream.on_tools_changed = std::move(events.on_tools_changed);
+    upstream.on_notification = std::move(events.on_notification);
     return make_upstream(io_.get_executor(), spec, std::move(upstream));
   }
 

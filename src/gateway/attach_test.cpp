@@ -41,10 +41,10 @@ public:
         {"jsonrpc", "2.0"}, {"id", id}, {"method", method}, {"params", std::move(params)}}));
     return receive();
   }
-  void initialize(std::string_view version = "2025-11-25") {
+  void initialize(std::string_view version = "2025-11-25", json::object capabilities = {}) {
     const auto answer =
         ask("initialize", {{"protocolVersion", version},
-                           {"capabilities", json::object{}},
+                           {"capabilities", std::move(capabilities)},
                            {"clientInfo", json::object{{"name", "c"}, {"version", "1"}}}});
     EXPECT_EQ(at(answer, "/result/protocolVersion"), json::value(version));
     send(R"({"jsonrpc":"2.0","method":"notifications/initialized"})");
@@ -72,6 +72,22 @@ TEST(Attach, CarriesALegacyConversationWithPlainToolNames) {
   EXPECT_EQ(at(called, "/id"), 2);
   // The policy lists no tool of this server, so it counts as destructive.
   EXPECT_EQ(at(called, "/result/_meta/com.gavel~1pending"), true);
+}
+
+TEST(Attach, QuestionsAndChangesComeAsLinesToo) {
+  World world;
+  Attached attached(world);
+  attached.initialize("2025-11-25", {{"elicitation", json::object{}}});
+  world.announce("extra", "notifications/tools/list_changed", "");
+  EXPECT_EQ(at(attached.receive(), "/method"), "notifications/tools/list_changed");
+  const auto question = attached.ask("tools/call", {{"name", "wonder"}}, 4);
+  EXPECT_EQ(at(question, "/method"), "elicitation/create");
+  attached.send(write_json(json::object{{"jsonrpc", "2.0"},
+                                        {"id", at(question, "/id")},
+                                        {"result", json::object{{"action", "decline"}}}}));
+  const auto done = attached.receive();
+  EXPECT_EQ(at(done, "/id"), 4);
+  EXPECT_EQ(test::text_of(done), R"({"action":"decline"})");
 }
 
 TEST(Attach, AnswersTheModernProbeToo) {

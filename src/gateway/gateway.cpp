@@ -41,6 +41,11 @@ public:
     return {};
   }
 
+  static asio::awaitable<void> stop(std::shared_ptr<Impl> self) {
+    co_await self->server_->stop();
+    self->mcp_.close();
+  }
+
   HttpServer& server() { return *server_; }
   // The server's handlers hold this object: without it, nothing would ever free the two.
   void close() { server_.reset(); }
@@ -97,7 +102,7 @@ const std::vector<std::string>& Gateway::endpoints() const {
 }
 
 asio::awaitable<void> Gateway::stop() {
-  return impl_->server().stop();
+  return Impl::stop(impl_);
 }
 
 }  // namespace gavel

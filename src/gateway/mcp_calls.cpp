@@ -1,10 +1,8 @@
 // tools/call: to the harness and back, with signs of life while it is waited for.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <charconv>
-
 #include "base/text.hpp"
+#include "gateway/mcp_attendance.hpp"
 #include "gateway/mcp_server.hpp"
 #include "gateway/waiting_call.hpp"
 
@@ -13,51 +11,6 @@ namespace {
 
 constexpr std::string_view kCodeKey = "com.gavel/code";
 constexpr std::string_view kPendingKey = "com.gavel/pending";
-// Signs of life count up by this, so that a tool's own progress still exceeds them.
-constexpr double kProgressStep = 1e-6;
-
-// notifications/progress with the client's own token.
-class Progress {
-public:
-  explicit Progress(std::string token) : token_(std::move(token)) {}
-
-  bool wanted() const { return !token_.empty(); }
-  // The tool's own; `params` as the upstream sent them.
-  std::string relay(std::string_view params) {
-    const auto value = json_slice(params, {"progress"});
-    double number = 0;
-    const auto [end, code] = std::from_chars(value.data(), value.data() + value.size(), number);
-    if (code == std::errc{}) last_ = std::max(last_, number);
-    return rpc_notification("notifications/progress",
-                            json_set(params, {{"progressToken", token_}}));
-  }
-  std::string waiting(std::string_view message) {
-    last_ += kProgressStep;
-    return rpc_notification("notifications/progress",
-                            fmt::format(R"({{"progressToken":{},"progress":{},"message":{}}})",
-                                        token_, last_, json_quote(message)));
-  }
-
-private:
-  std::string token_;
-  double last_ = 0;
-};
-
-std::string waiting_text(const LogId& session, const std::string& tool,
-                         const std::optional<WaitingCall::Held>& held) {
-  if (!held) return fmt::format("waiting for {}", tool);
-  const auto name = fmt::format("{}#{}", session.value, held->intent.value);
-  switch (held->reason) {
-    case HoldReason::ask:
-      return "waiting for approval of " + name;
-    case HoldReason::two_step:
-      return "waiting for the delay and confirmation of " + name;
-    case HoldReason::settling:
-      return name + " waits until the session's last write has settled";
-  }
-  return "waiting for " + name;
-}
-
 std::string with_meta(std::string_view result, const json::object& added) {
   if (added.empty()) return std::string(result);
   json::object meta;
@@ -79,9 +32,15 @@ std::string round_input(std::string_view responses, std::string_view state) {
   return input + "}";
 }
 
-bool is_severe_enough(std::string_view params, std::string_view wanted) {
-  const auto level = json_unquote(json_slice(params, {"level"})).value_or("");
-  return log_severity(level).value_or(-1) >= log_severity(wanted).value_or(0);
+CallAnswer stopping_answer(const std::string& tool, const std::optional<WaitingCall::Held>& held) {
+  CallAnswer stopping;
+  stopping.kind = AnswerKind::pending;
+  stopping.intent = held ? held->intent : IntentId{};
+  stopping.text = fmt::format(
+      "Gavel is stopping while {} is not settled. Call the same tool again with the same arguments "
+      "when it is back to collect the outcome; it will not act twice.",
+      tool);
+  return stopping;
 }
 
 // Errors of a call that its model cannot mend by another choice of words.
@@ -122,7 +81,6 @@ std::expected<CallRequest, RpcFault> McpServer::call_request(const Request& requ
     }
     call.input = round_input(responses, state);
   }
-  call.side = caller_side(request);
   call.key = meta.idempotency_key.empty() ? context.idempotency_key : meta.idempotency_key;
   call.call_id = meta.call_id;
   call.meta = meta.rest;
@@ -153,71 +111,52 @@ asio::awaitable<McpAnswer> McpServer::call_tool(Request& request) {
     auto matching = co_await check_headers(request);
     if (!matching) co_return fault(matching.error().fault, matching.error().http_status);
   }
-  auto& exchange = request.exchange;
   const LogId session = call->session;
   const std::string tool = call->tool;
-  Progress progress(exchange.can_stream() ? request.meta.progress_token : std::string{});
-  const std::string log_level = call->side.log_level;
-  if (progress.wanted()) call->side.on_progress = [](std::string_view) {};
-  if (exchange.can_stream() && !log_level.empty()) call->side.on_log = [](std::string_view) {};
-  const auto to_client = [&](const WaitingCall::Notice& notice) -> std::string {
-    if (notice.method == "notifications/progress") return progress.relay(notice.params);
-    if (!is_severe_enough(notice.params, log_level)) return {};
-    return rpc_notification(notice.method, notice.params);
-  };
-
-  const auto running = WaitingCall::start(executor_, harness_, std::move(*call));
-  const CallGuard guard(running);
-  const McpRegistration registered(request.context.peer, request.rpc.id,
-                                   [weak = std::weak_ptr(running)] {
-                                     if (const auto waiting = weak.lock()) waiting->notify();
-                                   });
-  std::optional<WaitingCall::Held> held;
-  bool open = true;
-  bool watching = false;
-  auto sign_at = std::chrono::steady_clock::now() + options_.hold_off;
-  while (!running->finished() && open && !exchange.ended() && !registered.cancelled()) {
-    co_await running->wait_until(sign_at);
-    if (running->finished() || registered.cancelled()) break;
-    if (!watching) {
-      watching = true;
-      exchange.cancel_when_ended();
-      if (exchange.ended()) break;
+  const auto patience = call->patience - std::chrono::steady_clock::now();
+  McpAttendance attendance(executor_, request.exchange, options_, client_of(request));
+  std::shared_ptr<WaitingCall> running;
+  const auto identity = fmt::format("{}\n{}\n{}", session.value, call->key, call->call_id);
+  auto resumed = resume(request, std::string(split_tool_name(tool).first), identity);
+  if (!resumed) co_return fault(resumed.error(), 200);
+  if (resumed->call) {
+    running = resumed->call;
+    if (!resumed->questions.empty() && !running->finished()) {
+      co_return park(request, std::move(*resumed));
     }
-    bool sign = std::chrono::steady_clock::now() >= sign_at;
-    if (auto now_held = running->take_held()) {
-      held = *now_held;
-      sign = true;
-    }
-    while (auto notice = running->next_notice()) {
-      auto message = to_client(*notice);
-      if (message.empty()) continue;
-      open = open && co_await exchange.send(std::move(message));
-      sign_at = std::chrono::steady_clock::now() + options_.keep_alive;
-    }
-    if (!sign) continue;
-    sign_at = std::chrono::steady_clock::now() + options_.keep_alive;
-    if (!exchange.can_stream()) continue;
-    open =
-        open && co_await (progress.wanted()
-                              ? exchange.send(progress.waiting(waiting_text(session, tool, held)))
-                              : exchange.keep_alive());
+  } else {
+    call->side = attendance.side();
+    running = WaitingCall::start(executor_, harness_, *call);
   }
-  while (auto notice = running->next_notice()) {
-    if (!open || exchange.ended() || registered.cancelled()) break;
-    auto message = to_client(*notice);
-    if (!message.empty()) open = co_await exchange.send(std::move(message));
+  for (int round = 1;; ++round) {
+    CallGuard guard(running);
+    const auto end = co_await attendance.attend(running, session, tool);
+    if (end == McpAttendance::End::asked) {
+      guard.release();
+      co_return asked(request, attendance, std::move(running), identity);
+    }
+    if (end == McpAttendance::End::left) co_return McpAnswer{};
+    if (end == McpAttendance::End::stopping) {
+      co_return call_answer(request, session, stopping_answer(tool, attendance.held()));
+    }
+    auto answer = running->take_answer();
+    const bool asks = request.era == Era::legacy && answer && answer->kind == AnswerKind::result &&
+                      result_type(answer->result) == ResultType::input_required;
+    if (!asks || round == kRoundsMax) co_return call_answer(request, session, std::move(answer));
+    auto input = co_await attendance.gather_input(answer->result);
+    if (input && input->empty()) co_return McpAnswer{};
+    if (!input) {
+      CallAnswer refused;
+      refused.intent = answer->intent;
+      refused.code = input.error().code;
+      refused.text = fmt::format("{} did not act: {}", tool, input.error().message);
+      co_return call_answer(request, session, std::move(refused));
+    }
+    harness_.delivered(session, answer->intent);
+    call->input = std::move(*input);
+    call->patience = std::chrono::steady_clock::now() + patience;
+    running = WaitingCall::start(executor_, harness_, *call);
   }
-  if (running->finished()) co_return call_answer(request, session, running->take_answer());
-  if (!open || registered.cancelled() || !exchange.server_stopping()) co_return McpAnswer{};
-  CallAnswer stopping;
-  stopping.kind = AnswerKind::pending;
-  stopping.intent = held ? held->intent : IntentId{};
-  stopping.text = fmt::format(
-      "Gavel is stopping while {} is not settled. Call the same tool again with the same arguments "
-      "when it is back to collect the outcome; it will not act twice.",
-      tool);
-  co_return call_answer(request, session, std::move(stopping));
 }
 
 McpAnswer McpServer::call_answer(const Request& request, const LogId& session,

@@ -2,10 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 #include "base/text.hpp"
 #include "gateway/api_query.hpp"
 #include "protocol/sse.hpp"
@@ -224,6 +220,7 @@ asio::awaitable<void> McpHttp::post(HttpExchange& exchange, McpContext context) 
   if (!message->is_request()) {
     const bool notification = message->kind == RpcKind::notification;
     if (notification) server_.take_notification(*message, context);
+    if (!notification && legacy) McpServer::take_response(*message, context);
     if (!notification && !legacy) {
       co_await exchange.respond(
           refusal(400, invalid_request("clients of 2026-07-28 send no responses")));
@@ -263,7 +260,8 @@ asio::awaitable<void> McpHttp::post_batch(HttpExchange& exchange, McpContext con
 
 asio::awaitable<void> McpHttp::get(HttpExchange& exchange, const McpContext& context) {
   const auto id = *exchange.request().header(kSessionHeader);
-  if (!server_.sessions().find(id, context.caller.principal)) {
+  const auto session = server_.sessions().find(id, context.caller.principal);
+  if (!session) {
     co_await exchange.respond(refusal(
         404,
         RpcFault{
@@ -274,16 +272,25 @@ asio::awaitable<void> McpHttp::get(HttpExchange& exchange, const McpContext& con
     co_await exchange.respond(refusal(406, invalid_request("accept text/event-stream")));
     co_return;
   }
-  asio::steady_timer timer(executor_);
+  const auto outbox = std::make_shared<McpOutbox>(executor_);
+  session->listener->outbox = outbox;
   bool open = co_await exchange.begin_stream(stream_head());
   if (open) open = co_await exchange.write(sse_comment("gavel"));
   exchange.cancel_when_ended();
   while (open && !exchange.ended() &&
          server_.sessions().find(id, context.caller.principal) != nullptr) {
-    timer.expires_after(server_.options().keep_alive);
-    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
-    if (!exchange.ended()) open = co_await exchange.write(sse_comment("keep-alive"));
+    const auto sign_at = std::chrono::steady_clock::now() + server_.options().keep_alive;
+    co_await outbox->wait_until(sign_at);
+    if (exchange.ended()) break;
+    while (auto message = outbox->next()) {
+      open = open && co_await exchange.write(sse_event(*message));
+    }
+    if (open && std::chrono::steady_clock::now() >= sign_at) {
+      open = co_await exchange.write(sse_comment("keep-alive"));
+    }
   }
+  // A later stream of the session has taken over.
+  if (session->listener->outbox == outbox) session->listener->outbox.reset();
   co_await exchange.end_stream();
 }
 

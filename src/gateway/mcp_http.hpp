@@ -3,7 +3,7 @@
 //
 //   POST    one message (2025-03-26: or a batch); answered by JSON, or by a stream of events where
 //           the answer takes long or notifications come first
-//   GET     the stream of a legacy session, on which nothing but signs of life comes yet
+//   GET     the stream of a legacy session: signs of life, and what changes
 //   DELETE  ends a legacy session
 
 #include "gateway/http_types.hpp"

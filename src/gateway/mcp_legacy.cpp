@@ -11,7 +11,12 @@ McpAnswer McpServer::initialize(Request& request) {
   if (!asked) return fault(asked.error(), 400);
   auto& context = request.context;
   auto peer = context.over_http() ? sessions_.create(context.caller.principal) : context.peer;
+  auto& listener = *peer->listener;
+  listener.server = context.server;
+  if (peer->version.empty()) changes_->add(peer->listener);
+  listener.tools = listener.prompts = listener.resources = true;
   peer->version = negotiate_legacy(asked->version);
+  peer->capabilities = only_questions(asked->capabilities);
   peer->client = fmt::format("{} {}", asked->client.name, asked->client.version);
   static constexpr std::size_t kSuffixBytes = 4;
   const auto name = asked->client.name.empty() ? "client" : std::string_view(asked->client.name);

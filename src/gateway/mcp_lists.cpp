@@ -7,6 +7,10 @@
 namespace gavel {
 namespace {
 
+// Beyond the time that a person takes to answer what the server asks.
+constexpr std::chrono::minutes kPassPatience{11};
+constexpr std::chrono::seconds kQuietPassPatience{30};
+
 json::object params_without_meta(const RpcMessage& message) {
   const auto* params = find_object(message.document, "params");
   json::object copy = params == nullptr ? json::object{} : *params;
@@ -50,11 +54,46 @@ asio::awaitable<McpAnswer> McpServer::list_templates(Request& request) {
 // A client that goes away cancels the request at the upstream.
 asio::awaitable<McpAnswer> McpServer::pass(Request& request, std::string server,
                                            json::object params) {
-  request.exchange.cancel_when_ended();
-  const auto reply =
-      co_await catalogue_.ask(std::move(server), request.rpc.method, write_json(params),
-                              request.meta.rest, caller_side(request));
-  co_return relay(request, reply);
+  McpAttendance attendance(executor_, request.exchange, options_, client_of(request));
+  const auto start = [&] {
+    UpstreamRequest asked;
+    asked.method = request.rpc.method;
+    asked.params = write_json(params);
+    asked.meta = request.meta.rest;
+    asked.caller = attendance.side();
+    const bool may_take_long = !asked.caller.capabilities.empty();
+    asked.deadline = std::chrono::steady_clock::now() +
+                     (may_take_long ? std::chrono::seconds(kPassPatience) : kQuietPassPatience);
+    return WaitingCall::start_pass(executor_, harness_, server, std::move(asked));
+  };
+  auto resumed = resume(request, server);
+  if (!resumed) co_return fault(resumed.error(), 200);
+  if (!resumed->questions.empty()) co_return park(request, std::move(*resumed));
+  auto running = resumed->call ? resumed->call : start();
+  for (int round = 1;; ++round) {
+    CallGuard guard(running);
+    const auto end = co_await attendance.attend(running, {}, request.rpc.method);
+    if (end == McpAttendance::End::asked) {
+      guard.release();
+      co_return asked(request, attendance, std::move(running));
+    }
+    if (end == McpAttendance::End::stopping) {
+      co_return failed(request, {ErrorCode::unavailable, "gavel is stopping; ask again later"});
+    }
+    if (end == McpAttendance::End::left) co_return McpAnswer{};
+    const auto reply = running->take_reply();
+    const bool asks = request.era == Era::legacy && !reply.result.empty() &&
+                      result_type(reply.result) == ResultType::input_required;
+    if (!asks || round == kRoundsMax) co_return relay(request, reply);
+    const auto input = co_await attendance.gather_input(reply.result);
+    if (!input) co_return failed(request, input.error());
+    if (input->empty()) co_return McpAnswer{};
+    auto brought = parse_json(*input);
+    if (!brought) co_return failed(request, brought.error());
+    params.erase("requestState");
+    for (auto& member : brought->as_object()) params[member.key()] = std::move(member.value());
+    running = start();
+  }
 }
 
 asio::awaitable<McpAnswer> McpServer::read_resource(Request& request) {

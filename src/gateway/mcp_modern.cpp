@@ -1,8 +1,4 @@
 // 2026-07-28: stateless requests.
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 #include "gateway/mcp_server.hpp"
 
 namespace gavel {
@@ -38,41 +34,6 @@ asio::awaitable<std::expected<void, McpRefusal>> McpServer::check_headers(Reques
 asio::awaitable<McpAnswer> McpServer::discover(Request& request) {
   co_return complete(request, discover_result(self_, mcp_capabilities(Era::modern),
                                               kMcpInstructions, kDiscoverTtl));
-}
-
-// Gavel announces no changes yet, so it honours the empty subset of what was asked for; the stream
-// stays open all the same, as clients hold on to it.
-asio::awaitable<McpAnswer> McpServer::listen(Request& request) {
-  auto& exchange = request.exchange;
-  if (!exchange.can_stream()) {
-    co_return fault(RpcFault{.code = rpc::kInvalidRequest,
-                             .message = "subscriptions/listen is answered with a stream: accept "
-                                        "text/event-stream",
-                             .id = std::string(request.rpc.id),
-                             .data = {}},
-                    406);
-  }
-  json::object meta;
-  meta[meta::kSubscriptionId] = find(request.rpc.document, "id") == nullptr
-                                    ? json::value(nullptr)
-                                    : *find(request.rpc.document, "id");
-  const auto timer = std::make_shared<asio::steady_timer>(executor_);
-  const McpRegistration registration(request.context.peer, request.rpc.id,
-                                     [weak = std::weak_ptr(timer)] {
-                                       if (const auto waiting = weak.lock()) waiting->cancel();
-                                     });
-  bool open = co_await exchange.send(rpc_notification(
-      "notifications/subscriptions/acknowledged",
-      write_json(json::object{{"_meta", meta}, {"notifications", json::object{}}})));
-  exchange.cancel_when_ended();
-  while (open && !exchange.ended() && !registration.cancelled()) {
-    timer->expires_after(options_.keep_alive);
-    co_await timer->async_wait(asio::as_tuple(asio::use_awaitable));
-    if (exchange.ended() || registration.cancelled()) break;
-    open = co_await exchange.keep_alive();
-  }
-  if (!open || !exchange.server_stopping() || registration.cancelled()) co_return McpAnswer{};
-  co_return complete(request, write_json(json::object{{"_meta", std::move(meta)}}));
 }
 
 }  // namespace gavel

@@ -129,6 +129,16 @@ TEST(McpRounds, AServersOwnErrorComesThroughAndIsReplayedAsOne) {
   EXPECT_EQ(at(world.get("/v1/sessions/s"), "/counters/failed"), 1);
 }
 
+TEST(McpRounds, AKindOfResultThatNobodyCanFollowIsNeverOk) {
+  World world;
+  auto client = world.agent();
+  const auto message =
+      message_of(modern(client, "tools/call", {{"name", "box__task"}}, "/mcp?session=s"));
+  EXPECT_EQ(at(message, "/result/isError"), true);
+  EXPECT_THAT(text_of(message), HasSubstr("cannot follow: task"));
+  EXPECT_EQ(at(world.get("/v1/sessions/s"), "/counters/unknown"), 1);
+}
+
 TEST(McpRounds, LogMessagesComeFromTheLevelOnThatTheClientNamed) {
   World world;
   auto client = world.agent();

@@ -22,9 +22,9 @@ const std::string_view kMcpInstructions =
 
 // Nothing is asked of the upstreams for this: what they lack is listed as empty.
 json::object mcp_capabilities(Era era) {
-  json::object capabilities{{"tools", json::object{}},
-                            {"resources", json::object{}},
-                            {"prompts", json::object{}},
+  json::object capabilities{{"tools", json::object{{"listChanged", true}}},
+                            {"resources", json::object{{"subscribe", true}, {"listChanged", true}}},
+                            {"prompts", json::object{{"listChanged", true}}},
                             {"completions", json::object{}}};
   if (era == Era::legacy) capabilities["logging"] = json::object{};
   return capabilities;
@@ -41,7 +41,14 @@ McpServer::McpServer(asio::any_io_executor executor, Harness& harness, McpOption
       options_(std::move(options)),
       self_{"gavel", options_.version},
       sessions_(options_.sessions_max, options_.session_idle),
-      catalogue_(executor, harness) {}
+      catalogue_(executor, harness) {
+  // The harness may be told of something after this is gone, and the other way round.
+  harness_.on_upstream_notice([weak = std::weak_ptr(changes_)](const std::string& upstream,
+                                                               std::string_view method,
+                                                               std::string_view params) {
+    if (const auto changes = weak.lock()) changes->announce(upstream, method, params);
+  });
+}
 
 std::expected<McpAdmission, McpRefusal> McpServer::admit_line(const RpcMessage& message) {
   McpAdmission admission;
@@ -74,6 +81,8 @@ McpServer::Handler McpServer::find_handler(std::string_view method) {
       Entry{"resources/list", &McpServer::list_resources},
       Entry{"resources/templates/list", &McpServer::list_templates},
       Entry{"resources/read", &McpServer::read_resource},
+      Entry{"resources/subscribe", &McpServer::subscribe},
+      Entry{"resources/unsubscribe", &McpServer::unsubscribe},
       Entry{"completion/complete", &McpServer::complete_argument},
   };
   for (const auto& entry : kHandlers) {
@@ -90,17 +99,11 @@ asio::awaitable<McpAnswer> McpServer::answer(const RpcMessage& message, McpAdmis
 }
 
 CallerSide McpServer::caller_side(const Request& request) {
+  const auto client = client_of(request);
   CallerSide side;
-  if (request.era == Era::modern && request.meta.client_capabilities) {
-    side.capabilities = only_questions(*request.meta.client_capabilities);
-  }
-  side.log_level = log_level_of(request);
+  side.capabilities = client.capabilities;
+  side.log_level = client.log_level;
   return side;
-}
-
-std::string McpServer::log_level_of(const Request& request) {
-  if (request.era == Era::modern) return request.meta.log_level;
-  return request.context.peer ? request.context.peer->log_level : std::string{};
 }
 
 McpAnswer McpServer::complete(const Request& request, std::string_view result) const {
@@ -169,6 +172,13 @@ void McpServer::take_notification(const RpcMessage& message, McpContext& context
   if (message.method != "notifications/cancelled" || !context.peer) return;
   // Clients also send it for what has long been answered.
   context.peer->cancel(std::string(json_slice(message.params, {"requestId"})));
+}
+
+void McpServer::take_response(const RpcMessage& message, const McpContext& context) {
+  if (!context.peer) return;
+  const auto asked = context.peer->asked.extract(std::string(message.id));
+  if (!asked) return;
+  asked.mapped()(std::string(message.result), std::string(message.error));
 }
 
 void McpServer::delivered(const McpAnswer& answer) {

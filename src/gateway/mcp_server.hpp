@@ -13,7 +13,10 @@
 #include <optional>
 #include <string>
 
+#include "gateway/mcp_attendance.hpp"
 #include "gateway/mcp_catalogue.hpp"
+#include "gateway/mcp_changes.hpp"
+#include "gateway/mcp_parking.hpp"
 #include "gateway/mcp_sessions.hpp"
 #include "protocol/mcp.hpp"
 #include "protocol/mcp_headers.hpp"
@@ -76,6 +79,8 @@ class McpServer {
 public:
   // `harness` must outlive this.
   McpServer(asio::any_io_executor executor, Harness& harness, McpOptions options);
+  // Lets go of the calls that wait for an answer of their client; after the last request.
+  void close() { parking_.close(); }
 
   // `admission` says how the message is to be served: admit_mcp over HTTP, admit_line over stdio.
   asio::awaitable<McpAnswer> answer(const RpcMessage& message, McpAdmission admission,
@@ -89,6 +94,8 @@ public:
   asio::awaitable<RpcResult<Batch>> answer_batch(std::string_view text, McpContext& context,
                                                  McpExchange& exchange);
   void take_notification(const RpcMessage& message, McpContext& context);
+  // A legacy client's answer (response or error) to what it was asked.
+  static void take_response(const RpcMessage& message, const McpContext& context);
   void delivered(const McpAnswer& answer);
 
   McpSessions& sessions() { return sessions_; }
@@ -119,14 +126,31 @@ private:
   static McpAnswer relay_error(const Request& request, std::string error);
   // What the client can take beside its answer; without callbacks.
   static CallerSide caller_side(const Request& request);
-  static std::string log_level_of(const Request& request);
 
+  // mcp_input.cpp: servers that ask
+  static McpAttendance::Client client_of(const Request& request);
+  // What the request takes up again, with the questions that are still open; without a call where
+  // it is a new one. Faults: a requestState that is not good here.
+  // `identity`: see McpParked.
+  RpcResult<McpParked> resume(const Request& request, const std::string& server,
+                              const std::string& identity = {});
+  // The client is asked, and the call waits for it.
+  McpAnswer park(const Request& request, McpParked parked);
+  McpAnswer asked(const Request& request, McpAttendance& attendance,
+                  std::shared_ptr<WaitingCall> call, std::string identity = {});
   // mcp_legacy.cpp
   McpAnswer initialize(Request& request);
   // mcp_modern.cpp
   asio::awaitable<std::expected<void, McpRefusal>> check_headers(Request& request);
   asio::awaitable<McpAnswer> discover(Request& request);
+  // mcp_listen.cpp: what changes at the upstreams
   asio::awaitable<McpAnswer> listen(Request& request);
+  asio::awaitable<McpAnswer> subscribe(Request& request);
+  asio::awaitable<McpAnswer> unsubscribe(Request& request);
+  asio::awaitable<UpstreamReply> subscribe_to(const Request& request, McpListener& listener,
+                                              std::string uri);
+  asio::awaitable<UpstreamReply> unsubscribe_from(const Request& request, McpListener& listener,
+                                                  std::string uri);
   // mcp_lists.cpp
   asio::awaitable<McpAnswer> list_tools(Request& request);
   asio::awaitable<McpAnswer> list_prompts(Request& request);
@@ -148,7 +172,12 @@ private:
   Implementation self_;
   McpSessions sessions_;
   McpCatalogue catalogue_;
+  McpParking parking_;
+  std::shared_ptr<McpChanges> changes_ = std::make_shared<McpChanges>();
 };
+
+// How often one call of a legacy client may be asked for input.
+inline constexpr int kRoundsMax = 8;
 
 // What a client is told to do with held calls; of initialize and server/discover.
 extern const std::string_view kMcpInstructions;

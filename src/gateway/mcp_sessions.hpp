@@ -12,6 +12,7 @@
 #include <unordered_map>
 
 #include "core/entry.hpp"
+#include "gateway/mcp_changes.hpp"
 
 namespace gavel {
 
@@ -24,8 +25,13 @@ struct McpRunning {
 struct McpSession {
   std::string id;  // Mcp-Session-Id; empty of stdio
   Principal principal;
-  std::string version;             // agreed by initialize; empty before
-  std::string client;              // "opencode 1.18.33"
+  std::string version;        // agreed by initialize; empty before
+  std::string client;         // "opencode 1.18.33"
+  json::object capabilities;  // what a server may ask of it
+  // Requests that it was sent and has not answered, by their id's JSON text.
+  std::map<std::string, std::function<void(std::string result, std::string error)>> asked;
+  std::uint64_t last_question = 0;
+  std::shared_ptr<McpListener> listener = std::make_shared<McpListener>();
   std::string log_level = "info";  // from which on it is sent log messages (logging/setLevel)
   LogId log;  // the session that its calls belong to where the request names none
   std::chrono::steady_clock::time_point used_at;

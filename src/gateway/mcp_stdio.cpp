@@ -50,7 +50,15 @@ McpStdio::McpStdio(asio::any_io_executor executor, McpServer& server, HttpExchan
 }
 
 asio::awaitable<void> McpStdio::run(std::shared_ptr<McpStdio> self) {
+  const auto outbox = std::make_shared<McpOutbox>(self->executor_);
+  self->context_.peer->listener->outbox = outbox;
+  ++self->running_;
+  asio::co_spawn(self->executor_, announce(self), [self](std::exception_ptr) {
+    if (--self->running_ == 0) self->idle_.cancel();
+  });
   co_await self->read_lines();
+  self->ended_ = true;
+  outbox->wake();
   if (self->http_.server_stopping()) {
     self->context_.peer->wake_all();
   } else {
@@ -60,6 +68,14 @@ asio::awaitable<void> McpStdio::run(std::shared_ptr<McpStdio> self) {
   while (self->running_ > 0) {
     self->idle_.expires_at(SteadyTime::max());
     co_await self->idle_.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
+}
+
+asio::awaitable<void> McpStdio::announce(std::shared_ptr<McpStdio> self) {
+  const auto outbox = self->context_.peer->listener->outbox;
+  while (!self->ended_ && !self->gone_) {
+    co_await outbox->wait_until(SteadyTime::max());
+    while (auto message = outbox->next()) co_await self->write_line({std::move(*message), {}});
   }
 }
 
@@ -117,6 +133,9 @@ asio::awaitable<void> McpStdio::answer_one(const std::string& text) {
     co_return;
   }
   if (message->kind == RpcKind::notification) server_.take_notification(*message, context_);
+  if (message->kind == RpcKind::response || message->kind == RpcKind::error) {
+    McpServer::take_response(*message, context_);
+  }
   if (!message->is_request()) co_return;
   if (running_ > kRunningMax) {
     co_await write_line(

@@ -32,6 +32,8 @@ private:
 
   static asio::awaitable<void> answer(std::shared_ptr<McpStdio> self,
                                       std::unique_ptr<std::string> text);
+  // Writes what changes, until the connection ends.
+  static asio::awaitable<void> announce(std::shared_ptr<McpStdio> self);
   asio::awaitable<void> read_lines();
   void take_line(std::string_view line);
   // Queues a line and writes what is queued, unless somebody already does. False once the client
@@ -47,6 +49,7 @@ private:
   std::size_t outgoing_bytes_ = 0;
   bool writing_ = false;
   bool gone_ = false;
+  bool ended_ = false;  // nothing more is read
   std::size_t running_ = 0;
   asio::steady_timer idle_;  // cancelled when the last request has ended
 };

@@ -20,6 +20,9 @@ namespace gavel::test {
 struct ServerScript {
   std::atomic<int> calls{0};      // of tools that act
   std::atomic<int> questions{0};  // of "asks"
+  std::atomic<bool> subscribed{false};
+  // What it announces goes to the harness; for the loop's thread.
+  std::function<void(std::string_view method, std::string_view params)> announce;
   std::atomic<int> cancelled{0};
   std::atomic<bool> released{false};  // whether "slow" may finish
 };
@@ -45,6 +48,7 @@ public:
   json::value only_pending();
   // Approves or denies it.
   void decide(const json::value& pending, std::string_view verdict);
+  void announce(const std::string& server, const std::string& method, const std::string& params);
   // Stops the gateway as the daemon does.
   void stop();
   EventLoop& loop() { return loop_; }

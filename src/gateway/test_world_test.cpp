@@ -35,14 +35,16 @@ servers:
       vanish: {effect: write}
       asks: {effect: write}
       refuses: {effect: write}
+      task: {effect: write}
       logs: {effect: read}
   lib:
     command: ["in-process"]
     tools:
       echo: {effect: read}
+      wonder: {effect: read}
 rules:
   - name: adding is fine
-    tools: ["box__add", "box__vanish", "box__asks", "box__refuses"]
+    tools: ["box__add", "box__vanish", "box__asks", "box__refuses", "box__task", "extra__wonder"]
     verdict: allow
     reason: tests add
   - name: never
@@ -61,6 +63,8 @@ constexpr std::string_view kTools = R"([
   {"name":"vanish","inputSchema":{"type":"object"}},
   {"name":"asks","inputSchema":{"type":"object","additionalProperties":false,
      "properties":{"n":{"type":"integer"}}}},
+  {"name":"wonder","inputSchema":{"type":"object"}},
+  {"name":"task","inputSchema":{"type":"object"}},
   {"name":"refuses","inputSchema":{"type":"object"}},
   {"name":"logs","inputSchema":{"type":"object"}},
   {"name":"forbidden","inputSchema":{"type":"object"}},
@@ -116,7 +120,7 @@ public:
   UpstreamStatus status() const override {
     UpstreamStatus status;
     status.health = UpstreamHealth::ready;
-    status.era = "2025-11-25";
+    status.era = name_ == "lib" ? "2025-11-25" : "2026-07-28";
     status.server_name = name_;
     return status;
   }
@@ -153,6 +157,10 @@ private:
       if (!uri.starts_with(own)) return rejected(-32002, "no such resource");
       return answered(json::object{
           {"contents", json::array{json::object{{"uri", uri}, {"text", "from " + name_}}}}});
+    }
+    if (method == "resources/subscribe" || method == "resources/unsubscribe") {
+      script_->subscribed = method == "resources/subscribe";
+      return answered(json::object{});
     }
     if (method == "prompts/list") {
       return answered(json::object{{"prompts", json::array{json::object{{"name", "greet"}}}}});
@@ -203,7 +211,11 @@ private:
         }
       }
     }
+    if (tool == "task") {
+      co_return answered(json::object{{"resultType", "task"}, {"taskId", "1"}});
+    }
     if (tool == "asks") co_return ask(request, params);
+    if (tool == "wonder") co_return co_await wonder(std::move(request));
     if (tool == "refuses") {
       auto reply = rejected(-32021, "this takes sampling");
       reply.rpc_error =
@@ -237,6 +249,22 @@ private:
                                      {"requestState", *find(params, "requestState")},
                                      {"capabilities", request.caller.capabilities},
                                      {"key", string_or(meta, "com.gavel/idempotencyKey")}})));
+  }
+
+  // The legacy way: a request to the client in the middle of the call.
+  asio::awaitable<UpstreamReply> wonder(UpstreamRequest request) {
+    if (!request.caller.on_question) co_return answered(text("nobody to ask"));
+    const auto said = std::make_shared<std::string>();
+    request.caller.on_question(
+        {"elicitation/create", R"({"message":"why?"})",
+         [said](const std::string& result, const std::string& error) { *said = result + error; }});
+    asio::steady_timer timer(executor_);
+    while (said->empty()) {
+      timer.expires_after(std::chrono::milliseconds(2));
+      const auto [error] = co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+      if (error) break;
+    }
+    co_return answered(text(*said));
   }
 
   asio::awaitable<void> wait_until_released() {
@@ -292,8 +320,9 @@ World::World(McpOptions mcp) : parts_(std::make_unique<Parts>()) {
     options.clock = &parts_->clock;
     options.random = &parts_->random;
     options.policy = *policy;
-    options.make_upstream = [this](const ServerSpec& spec, std::function<void()>) {
+    options.make_upstream = [this](const ServerSpec& spec, UpstreamEvents events) {
       const auto script = scripts_.find(spec.name);
+      if (script != scripts_.end()) script->second->announce = std::move(events.on_notification);
       return std::make_unique<ScriptedServer>(
           loop_.executor(), spec.name,
           script == scripts_.end() ? std::make_shared<ServerScript>() : script->second);
@@ -321,6 +350,11 @@ World::~World() {
   loop_.await([this]() -> asio::awaitable<void> { return parts_->harness->close(); });
   loop_.run([this] { parts_.reset(); });
   fs::remove_all(directory_);
+}
+
+void World::announce(const std::string& server, const std::string& method,
+                     const std::string& params) {
+  loop_.run([&] { scripts_.at(server)->announce(method, params); });
 }
 
 void World::stop() {

@@ -9,11 +9,13 @@
 
 #include "base/assert.hpp"
 #include "base/text.hpp"
+#include "protocol/jsonrpc.hpp"
 
 namespace gavel {
 namespace {
 
 constexpr std::size_t kNoticesMax = 64;
+constexpr std::size_t kQuestionsMax = 64;
 
 }  // namespace
 
@@ -30,12 +32,35 @@ std::shared_ptr<WaitingCall> WaitingCall::start(const asio::any_io_executor& exe
     self->held_ = Held{intent, reason};
     self->notify();
   };
-  auto& side = request.side;
-  if (side.on_progress) side.on_progress = call->listener("notifications/progress");
-  if (side.on_log) side.on_log = call->listener("notifications/message");
+  call->hear(request.side);
   asio::co_spawn(executor, run(call, harness, std::move(request)),
                  asio::bind_cancellation_slot(call->cancel_.slot(), [call](std::exception_ptr) {}));
   return call;
+}
+
+std::shared_ptr<WaitingCall> WaitingCall::start_pass(const asio::any_io_executor& executor,
+                                                     Harness& harness, std::string server,
+                                                     UpstreamRequest request) {
+  auto call = std::make_shared<WaitingCall>(executor);
+  call->hear(request.caller);
+  asio::co_spawn(executor, run_pass(call, harness, std::move(server), std::move(request)),
+                 asio::bind_cancellation_slot(call->cancel_.slot(), [call](std::exception_ptr) {}));
+  return call;
+}
+
+void WaitingCall::hear(CallerSide& side) {
+  if (side.on_progress) side.on_progress = listener("notifications/progress");
+  if (side.on_log) side.on_log = listener("notifications/message");
+  if (!side.on_question) return;
+  side.on_question = [weak = weak_from_this()](UpstreamQuestion question) {
+    const auto self = weak.lock();
+    if (!self || self->abandoned_ || self->questions_.size() == kQuestionsMax) {
+      question.answer({}, rpc_error_object(rpc::kInternalError, "the client no longer waits"));
+      return;
+    }
+    self->questions_.push_back(std::move(question));
+    self->notify();
+  };
 }
 
 WaitingCall::Listener WaitingCall::listener(std::string_view method) {
@@ -50,8 +75,18 @@ WaitingCall::Listener WaitingCall::listener(std::string_view method) {
 
 asio::awaitable<void> WaitingCall::run(std::shared_ptr<WaitingCall> self, Harness& harness,
                                        CallRequest request) {
+  const auto patience = request.patience - std::chrono::steady_clock::now();
   try {
-    self->answer_ = co_await harness.call(std::move(request));
+    for (;;) {
+      auto answer = co_await harness.call(CallRequest(request));
+      const bool again = self->parked_ && answer && answer->kind == AnswerKind::pending;
+      if (!again) {
+        self->answer_ = std::move(answer);
+        break;
+      }
+      // The same call is attached to itself.
+      request.patience = std::chrono::steady_clock::now() + patience;
+    }
   } catch (const std::exception& error) {
     self->answer_ = fail(ErrorCode::internal, fmt::format("the call failed unexpectedly: {}",
                                                           for_display(error.what(), 500)));
@@ -59,9 +94,23 @@ asio::awaitable<void> WaitingCall::run(std::shared_ptr<WaitingCall> self, Harnes
   self->notify();
 }
 
+asio::awaitable<void> WaitingCall::run_pass(std::shared_ptr<WaitingCall> self, Harness& harness,
+                                            std::string server, UpstreamRequest request) {
+  UpstreamReply reply;
+  try {
+    reply = co_await harness.pass_through(server, std::move(request));
+  } catch (const std::exception& error) {
+    reply.error = {ErrorCode::internal, fmt::format("the request failed unexpectedly: {}",
+                                                    for_display(error.what(), 500))};
+  }
+  self->reply_ = std::move(reply);
+  self->notify();
+}
+
 void WaitingCall::notify() {
   news_ = true;
   wake_.cancel();
+  if (on_news_) on_news_();
 }
 
 asio::awaitable<void> WaitingCall::wait_until(SteadyTime deadline) {
@@ -78,6 +127,18 @@ Result<CallAnswer> WaitingCall::take_answer() {
   return std::move(*answer_);
 }
 
+UpstreamReply WaitingCall::take_reply() {
+  ASSERT(reply_.has_value());
+  return std::move(*reply_);
+}
+
+std::optional<UpstreamQuestion> WaitingCall::next_question() {
+  if (questions_.empty()) return std::nullopt;
+  auto first = std::move(questions_.front());
+  questions_.pop_front();
+  return first;
+}
+
 std::optional<WaitingCall::Held> WaitingCall::take_held() {
   return std::exchange(held_, std::nullopt);
 }
@@ -90,8 +151,11 @@ std::optional<WaitingCall::Notice> WaitingCall::next_notice() {
 }
 
 void WaitingCall::abandon() {
-  if (abandoned_ || answer_) return;
+  if (abandoned_ || finished()) return;
   abandoned_ = true;
+  for (auto& question : std::exchange(questions_, {})) {
+    question.answer({}, rpc_error_object(rpc::kInternalError, "the client no longer waits"));
+  }
   cancel_.emit(asio::cancellation_type::terminal);
 }
 

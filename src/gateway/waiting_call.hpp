@@ -32,18 +32,33 @@ public:
   // side that are set.
   static std::shared_ptr<WaitingCall> start(const asio::any_io_executor& executor, Harness& harness,
                                             CallRequest request);
+  // A request that one upstream answers by itself: see take_reply().
+  static std::shared_ptr<WaitingCall> start_pass(const asio::any_io_executor& executor,
+                                                 Harness& harness, std::string server,
+                                                 UpstreamRequest request);
   explicit WaitingCall(const asio::any_io_executor& executor);
 
   // Returns when something is new, at the deadline, or when the waiting coroutine is cancelled.
   asio::awaitable<void> wait_until(SteadyTime deadline);
 
-  bool finished() const { return answer_.has_value(); }
+  bool finished() const { return answer_ || reply_; }
   // Once, after finished().
   Result<CallAnswer> take_answer();
+  UpstreamReply take_reply();
   // Once, the first time it is held.
   std::optional<Held> take_held();
   // What the tool said, in order, each once; of a flood only the last ones.
   std::optional<Notice> next_notice();
+  // What the server asked, each once.
+  std::optional<UpstreamQuestion> next_question();
+  // Whether anything ever was new.
+  bool has_news() const { return news_; }
+  // Called whenever something is new; replaces the one before.
+  void on_news(std::function<void()> callback) { on_news_ = std::move(callback); }
+
+  // While the client is asked something, patience does not end the call.
+  void park() { parked_ = true; }
+  void unpark() { parked_ = false; }
 
   // Ends the current wait.
   void notify();
@@ -53,14 +68,21 @@ public:
 private:
   using Listener = std::function<void(std::string_view params)>;
   Listener listener(std::string_view method);
+  void hear(CallerSide& side);
   static asio::awaitable<void> run(std::shared_ptr<WaitingCall> self, Harness& harness,
                                    CallRequest request);
+  static asio::awaitable<void> run_pass(std::shared_ptr<WaitingCall> self, Harness& harness,
+                                        std::string server, UpstreamRequest request);
 
   asio::steady_timer wake_;
   asio::cancellation_signal cancel_;
   std::optional<Result<CallAnswer>> answer_;
   std::optional<Held> held_;
+  std::optional<UpstreamReply> reply_;
   std::deque<Notice> notices_;
+  std::deque<UpstreamQuestion> questions_;
+  std::function<void()> on_news_;
+  bool parked_ = false;
   bool news_ = false;
   bool abandoned_ = false;
 };
@@ -69,7 +91,11 @@ private:
 class CallGuard {
 public:
   explicit CallGuard(std::shared_ptr<WaitingCall> call) : call_(std::move(call)) {}
-  ~CallGuard() { call_->abandon(); }
+  ~CallGuard() {
+    if (call_) call_->abandon();
+  }
+  // It goes on without this.
+  void release() { call_.reset(); }
   CallGuard(const CallGuard&) = delete;
   CallGuard& operator=(const CallGuard&) = delete;
 

@@ -125,6 +125,12 @@ public:
       const std::string& upstream) = 0;
   virtual UpstreamStatus upstream_status(const std::string& upstream) const = 0;
 
+  // Calls back with the notifications of upstreams that belong to no request: the upstream's name,
+  // the method, the params (JSON text). One callback at a time; an empty one ends it.
+  using OnUpstreamNotice = std::function<void(const std::string& upstream, std::string_view method,
+                                              std::string_view params)>;
+  virtual void on_upstream_notice(OnUpstreamNotice callback) = 0;
+
   // A server for as long as somebody's connection lives (`gavel mcp`), beside those of the policy.
   // Its tools are named like theirs. Errors: already_exists, invalid_argument, permission_denied.
   virtual asio::awaitable<Status> attach(ServerSpec spec, Caller caller) = 0;

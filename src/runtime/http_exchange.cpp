@@ -3,6 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <charconv>
 
 #include "base/text.hpp"
@@ -15,6 +19,8 @@ constexpr std::size_t kRefusalBytesMax = 64u << 10;
 constexpr std::size_t kShownBytes = 200;
 constexpr std::chrono::milliseconds kRetryAfterDefault{1'000};
 constexpr std::chrono::milliseconds kRetryAfterMax{3'600'000};
+constexpr std::chrono::milliseconds kResumeDefault{1'000};
+constexpr std::chrono::milliseconds kResumeMax{30'000};
 
 UpstreamReply not_answered(Delivery delivery, Error error) {
   UpstreamReply reply;
@@ -120,8 +126,14 @@ asio::awaitable<UpstreamReply> read_json_answer(OutboundReply& reply, const std:
   co_return no_answer_in(name, "answered another request than this one");
 }
 
+// Where a stream that ended early can be taken up again.
+struct StreamEnd {
+  std::string last_event_id;  // empty: nowhere
+  std::chrono::milliseconds pause = kResumeDefault;
+};
+
 asio::awaitable<UpstreamReply> read_stream_answer(OutboundReply& reply, const std::string& name,
-                                                  McpPost& post) {
+                                                  McpPost& post, StreamEnd& end) {
   McpEvents events;
   std::optional<UpstreamReply> answer;
   const auto take = [&](const RpcMessage& message) {
@@ -136,12 +148,47 @@ asio::awaitable<UpstreamReply> read_stream_answer(OutboundReply& reply, const st
   };
   for (;;) {
     const auto bytes = co_await reply.read_some();
+    if (!events.last_event_id().empty()) end.last_event_id = events.last_event_id();
+    if (events.retry()) end.pause = std::min(*events.retry(), kResumeMax);
     if (!bytes) co_return not_answered(Delivery::lost, bytes.error());
     if (bytes->empty()) co_return no_answer_in(name, "ended its stream without an answer");
     const Status fed = events.feed(*bytes, take);
     if (answer) co_return std::move(*answer);
-    if (!fed) co_return not_answered(Delivery::lost, fed.error());
+    if (!fed) {
+      end.last_event_id.clear();
+      co_return not_answered(Delivery::lost, fed.error());
+    }
   }
+}
+
+// Takes up a stream that ended without the answer, for as long as its server has more of it.
+asio::awaitable<UpstreamReply> resume_stream(OutboundHttp& http, const Clock& clock,
+                                             const std::string& name, McpPost& post, StreamEnd end,
+                                             UpstreamReply lost) {
+  for (int tries = 0; tries < kResumeTries && !end.last_event_id.empty(); ++tries) {
+    const SteadyTime at = clock.steady() + end.pause;
+    if (at >= post.deadline || lost.error.code == ErrorCode::cancelled) break;
+    asio::steady_timer pause(co_await asio::this_coro::executor);
+    pause.expires_at(at);
+    const auto [aborted] = co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (aborted) {
+      co_return not_answered(Delivery::lost, {ErrorCode::cancelled, "the caller no longer waits"});
+    }
+    OutboundRequest request;
+    request.method = "GET";
+    request.headers = post.resume_headers;
+    request.headers.emplace_back("Last-Event-ID", end.last_event_id);
+    request.deadline = post.deadline;
+    auto sent = co_await http.send(std::move(request));
+    if (!sent) continue;
+    if (sent->status() != 200 || !is_type(sent->header("Content-Type"), "text/event-stream")) break;
+    const std::string before = end.last_event_id;
+    auto answer = co_await read_stream_answer(*sent, name, post, end);
+    if (answer.delivery == Delivery::answered) co_return answer;
+    if (end.last_event_id != before) tries = -1;
+    lost = std::move(answer);
+  }
+  co_return lost;
 }
 
 }  // namespace
@@ -217,8 +264,14 @@ asio::awaitable<McpPosted> post_mcp(OutboundHttp& http, const Clock& clock, std:
   if (is_type(type, "application/json")) {
     posted.reply = co_await read_json_answer(reply, name, post);
   } else if (is_type(type, "text/event-stream")) {
-    posted.reply = co_await read_stream_answer(reply, name, post);
-    if (posted.reply.delivery == Delivery::answered) posted.rest = std::move(reply);
+    StreamEnd end;
+    posted.reply = co_await read_stream_answer(reply, name, post, end);
+    if (posted.reply.delivery == Delivery::answered) {
+      posted.rest = std::move(reply);
+    } else if (!post.resume_headers.empty()) {
+      posted.reply =
+          co_await resume_stream(http, clock, name, post, std::move(end), std::move(posted.reply));
+    }
   } else {
     posted.reply = no_answer_in(
         name, fmt::format("took the request (HTTP {}) but gave no answer", posted.status));

@@ -22,6 +22,9 @@ struct McpPost {
   std::string id;    // JSON token; empty for what gets no answer
   std::string body;  // the message
   OutboundHeaders headers;
+  // Of a server whose streams can be taken up again: the headers of the GET that does so. Empty
+  // where a stream that ends early is the end.
+  OutboundHeaders resume_headers = {};
   SteadyTime deadline;
   std::function<void(std::string_view params)> on_progress;
   // Everything else on the stream: other notifications, requests of a legacy server.
@@ -51,6 +54,10 @@ public:
   // Calls `take` with each message; stops early where it returns false.
   Status feed(std::string_view bytes, const std::function<bool(const RpcMessage&)>& take);
 
+  // Where the stream stands, and how long its server wants to be left alone before it is taken up.
+  const std::string& last_event_id() const { return parser_.last_event_id(); }
+  std::optional<std::chrono::milliseconds> retry() const { return parser_.retry(); }
+
 private:
   Status take_text(std::string_view text, const std::function<bool(const RpcMessage&)>& take);
   SseParser parser_;
@@ -58,5 +65,7 @@ private:
   bool stopped_ = false;
 };
 inline constexpr std::uint64_t kGarbageEventsMax = 100;
+// How often in a row a stream is taken up again without anything new on it.
+inline constexpr int kResumeTries = 5;
 
 }  // namespace gavel

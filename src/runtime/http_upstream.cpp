@@ -7,6 +7,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <map>
+#include <set>
 
 #include "base/text.hpp"
 #include "protocol/mcp_headers.hpp"
@@ -23,6 +24,9 @@ constexpr std::chrono::seconds kSidePatience{5};  // for what nobody waits for
 constexpr std::chrono::seconds kListenDelayMin{1};
 constexpr std::chrono::seconds kListenDelayMax{60};
 constexpr std::size_t kKeyBytesMax = 255;
+// Sessions beside the first, of callers that a legacy server may ask.
+constexpr std::size_t kVariantsMax = 16;
+constexpr std::size_t kSubscribedMax = 4096;
 
 // Headers that belong to the protocol, whatever the policy says.
 bool is_reserved(std::string_view name) {
@@ -80,6 +84,7 @@ public:
         changed(on),
         tasks(on, options.log_line) {}
 
+  struct Asking;
   using Ready = std::expected<void, NotReady>;
   using Greeted = std::expected<ServerGreeting, NotReady>;
 
@@ -93,6 +98,7 @@ public:
   static asio::awaitable<Greeted> discover(std::shared_ptr<Core> self);
   static asio::awaitable<Greeted> initialize(std::shared_ptr<Core> self);
   static asio::awaitable<void> listen(std::shared_ptr<Core> self, std::uint64_t of_session);
+  static asio::awaitable<void> listen_modern(std::shared_ptr<Core> self, std::uint64_t of_session);
   static asio::awaitable<void> read_listening(std::shared_ptr<Core> self, OutboundReply reply);
   static asio::awaitable<void> tell(std::shared_ptr<Core> self, std::string message);
   static asio::awaitable<void> drain(OutboundReply rest);
@@ -106,6 +112,16 @@ public:
   static bool session_is_gone(const McpPosted& posted);
   // `caller`: of the request on whose stream the message came; empty of the session's own.
   void take_message(const RpcMessage& message, const CallerSide& caller);
+  // Null where nobody can be asked. On the session's own stream nothing says to which request a
+  // question belongs: with one in flight it can be no other.
+  const CallerSide* whom_to_ask(const RpcMessage& message, const CallerSide& caller) const;
+  void take_question(const RpcMessage& message, const CallerSide& caller);
+  // The session whose server knows these capabilities; null where there are too many.
+  std::shared_ptr<Core> variant(const json::object& capabilities);
+  // Nothing where it is no subscription, or the server is to be asked itself.
+  std::optional<UpstreamReply> subscribe(const UpstreamRequest& request);
+  json::object wanted_changes() const;
+  void silence();
   void finish(McpPosted& posted);
   // The listing without tools whose header annotations are broken; remembers the others.
   std::string learn_tools(std::string result);
@@ -131,7 +147,13 @@ public:
   std::uint64_t failed_starts = 0;
   NotReady last_failure;
   std::map<std::string, std::vector<ParamHeader>> annotated;  // by tool
+  std::map<std::string, std::shared_ptr<Core>> variants;      // by the capabilities' JSON
+  std::set<std::string> subscribed;                           // URIs of resources
+  std::vector<const CallerSide*> asking;  // of the requests in flight that can be asked
+  std::uint64_t subscriptions = 0;        // how often they changed
+  OutboundReply* listening = nullptr;     // the stream of changes while it is read
   std::uint64_t last_id = 0;
+  bool is_variant = false;
   bool starting = false;
   bool closing = false;
   Event changed;
@@ -151,6 +173,18 @@ struct CancelNotice {
 
 }  // namespace
 
+// Lists the caller among those that can be asked, for as long as its request is in flight.
+struct HttpUpstream::Core::Asking {
+  Asking(Core& its_core, const CallerSide& its_caller) : core(its_core), caller(its_caller) {
+    if (caller.on_question) core.asking.push_back(&caller);
+  }
+  ~Asking() { std::erase(core.asking, &caller); }
+  Asking(const Asking&) = delete;
+  Asking& operator=(const Asking&) = delete;
+  Core& core;
+  const CallerSide& caller;
+};
+
 // --- requests ---
 
 asio::awaitable<UpstreamReply> HttpUpstream::Core::request(std::shared_ptr<Core> self,
@@ -160,6 +194,13 @@ asio::awaitable<UpstreamReply> HttpUpstream::Core::request(std::shared_ptr<Core>
   for (bool again = false;; again = true) {
     const auto ready = co_await wait_ready(self, request.deadline);
     if (!ready) co_return not_sent(ready.error());
+    if (self->era == Era::legacy && !self->is_variant && !request.caller.capabilities.empty()) {
+      // Capabilities are agreed on when a session is opened. The permit is held for both.
+      if (auto other = self->variant(request.caller.capabilities)) {
+        co_return co_await Core::request(std::move(other), std::move(request));
+      }
+    }
+    if (auto done = self->subscribe(request)) co_return std::move(*done);
     const std::uint64_t session = self->sessions;
     const bool has_session = !self->session_id.empty();
     const std::string id = self->next_id();
@@ -172,6 +213,7 @@ asio::awaitable<UpstreamReply> HttpUpstream::Core::request(std::shared_ptr<Core>
                           tell(self, rpc_notification("notifications/cancelled", params)));
       };
     }
+    const Asking asking(*self, request.caller);
     McpPost post = self->make_post(request, id);
     McpPosted posted =
         co_await post_mcp(*self->http, *self->options.clock, self->spec.name, std::move(post));
@@ -201,6 +243,40 @@ asio::awaitable<UpstreamReply> HttpUpstream::Core::request(std::shared_ptr<Core>
   }
 }
 
+std::shared_ptr<HttpUpstream::Core> HttpUpstream::Core::variant(const json::object& capabilities) {
+  const std::string key = canonical_json(capabilities);
+  const auto found = variants.find(key);
+  if (found != variants.end()) return found->second;
+  if (closing || variants.size() == kVariantsMax) return nullptr;
+  UpstreamOptions own = options;
+  own.capabilities = capabilities;
+  // What it announces, the first session hears too.
+  own.on_tools_changed = nullptr;
+  own.on_notification = nullptr;
+  auto made = std::make_shared<Core>(executor, spec, std::move(own));
+  made->is_variant = true;
+  made->known_era = Era::legacy;
+  variants.emplace(key, made);
+  return made;
+}
+
+std::optional<UpstreamReply> HttpUpstream::Core::subscribe(const UpstreamRequest& request) {
+  const bool adds = request.method == "resources/subscribe";
+  if (!adds && request.method != "resources/unsubscribe") return std::nullopt;
+  const auto uri = json_unquote(json_slice(request.params, {"uri"})).value_or("");
+  if (adds && subscribed.size() < kSubscribedMax) subscribed.insert(uri);
+  if (!adds) subscribed.erase(uri);
+  if (era == Era::legacy) return std::nullopt;
+  ++subscriptions;
+  // The stream is opened anew with what is wanted now.
+  if (listening != nullptr) listening->set_deadline(options.clock->steady());
+  changed.notify();
+  UpstreamReply reply;
+  reply.delivery = Delivery::answered;
+  reply.result = "{}";
+  return reply;
+}
+
 McpPost HttpUpstream::Core::make_post(const UpstreamRequest& request, std::string id) {
   McpPost post;
   json::object meta = request.meta;
@@ -217,6 +293,13 @@ McpPost HttpUpstream::Core::make_post(const UpstreamRequest& request, std::strin
     }
   } else {
     post.headers = session_headers();
+    // Only what the server gave a session and an event id can be taken up.
+    if (!session_id.empty()) {
+      post.resume_headers = configured;
+      post.resume_headers.emplace_back("Accept", "text/event-stream");
+      post.resume_headers.emplace_back("MCP-Protocol-Version", greeting.version);
+      post.resume_headers.emplace_back("Mcp-Session-Id", session_id);
+    }
   }
   add_call_headers(post.headers, request);
   post.body = rpc_request(id, request.method, params_with_meta(request.params, meta));
@@ -357,8 +440,15 @@ asio::awaitable<void> HttpUpstream::Core::start(std::shared_ptr<Core> self) {
     self->say(fmt::format("server \"{}\" is ready: {} {}, MCP {}", self->spec.name,
                           self->greeting.server.name, self->greeting.server.version,
                           self->greeting.version));
-    if (self->era == Era::legacy) {
+    if (self->era == Era::modern) {
+      self->tasks.spawn("changes of " + self->spec.name, listen_modern(self, self->sessions));
+    } else {
       self->tasks.spawn("listening to " + self->spec.name, listen(self, self->sessions));
+      for (const auto& uri : self->subscribed) {
+        const auto params = write_json(json::object{{"uri", uri}});
+        self->tasks.spawn("subscription at " + self->spec.name,
+                          tell(self, rpc_request(self->next_id(), "resources/subscribe", params)));
+      }
     }
   } else {
     self->known_era.reset();
@@ -459,7 +549,7 @@ asio::awaitable<HttpUpstream::Core::Greeted> HttpUpstream::Core::initialize(
   self->era = Era::legacy;
   UpstreamRequest request;
   request.method = "initialize";
-  request.params = initialize_params(kMcpLegacy, self->options.client, {});
+  request.params = initialize_params(kMcpLegacy, self->options.client, self->options.capabilities);
   request.deadline = self->options.clock->steady() + self->options.timing.handshake;
   McpPosted posted = co_await post_mcp(*self->http, *self->options.clock, self->spec.name,
                                        self->make_post(request, self->next_id()));
@@ -500,12 +590,38 @@ void HttpUpstream::Core::take_message(const RpcMessage& message, const CallerSid
       options.on_tools_changed();
     }
     if (options.on_notification) options.on_notification(message.method, message.params);
+  } else if (const auto* whom = whom_to_ask(message, caller); whom != nullptr) {
+    take_question(message, *whom);
   } else if (message.kind == RpcKind::request && era == Era::legacy) {
     auto answer = message.method == "ping"
                       ? rpc_response(message.id, "{}")
                       : rpc_error_response(method_not_found(message.id, message.method));
     tasks.spawn("answer to " + spec.name, tell(shared_from_this(), std::move(answer)));
   }
+}
+
+const CallerSide* HttpUpstream::Core::whom_to_ask(const RpcMessage& message,
+                                                  const CallerSide& caller) const {
+  if (message.kind != RpcKind::request || era != Era::legacy) return nullptr;
+  if (question_capability(message.method).empty()) return nullptr;
+  if (caller.on_question) return &caller;
+  return asking.size() == 1 ? asking.front() : nullptr;
+}
+
+void HttpUpstream::Core::take_question(const RpcMessage& message, const CallerSide& caller) {
+  UpstreamQuestion question;
+  question.method = message.method;
+  question.params = message.params;
+  question.answer = [weak = weak_from_this(), id = std::string(message.id),
+                     answered = std::make_shared<bool>(false)](const std::string& result,
+                                                               const std::string& error) {
+    const auto core = weak.lock();
+    if (!core || core->closing || std::exchange(*answered, true)) return;
+    core->tasks.spawn(
+        "answer to " + core->spec.name,
+        tell(core, error.empty() ? rpc_response(id, result) : rpc_error_response(id, error)));
+  };
+  caller.on_question(std::move(question));
 }
 
 asio::awaitable<void> HttpUpstream::Core::tell(std::shared_ptr<Core> self, std::string message) {
@@ -541,8 +657,65 @@ asio::awaitable<void> HttpUpstream::Core::listen(std::shared_ptr<Core> self,
   }
 }
 
+json::object HttpUpstream::Core::wanted_changes() const {
+  json::object wanted;
+  for (const std::string name : {"tools", "prompts", "resources"}) {
+    const auto* offered = find(greeting.capabilities, name);
+    if (offered != nullptr && bool_or(*offered, "listChanged", false)) {
+      wanted[name + "ListChanged"] = true;
+    }
+  }
+  if (!subscribed.empty()) {
+    json::array uris;
+    for (const auto& uri : subscribed) uris.emplace_back(uri);
+    wanted["resourceSubscriptions"] = std::move(uris);
+  }
+  return wanted;
+}
+
+asio::awaitable<void> HttpUpstream::Core::listen_modern(std::shared_ptr<Core> self,
+                                                        std::uint64_t of_session) {
+  std::chrono::milliseconds delay = kListenDelayMin;
+  while (!self->closing && self->sessions == of_session) {
+    const std::uint64_t asked = self->subscriptions;
+    const auto wanted = self->wanted_changes();
+    if (!wanted.empty()) {
+      UpstreamRequest ask;
+      ask.method = "subscriptions/listen";
+      ask.params = write_json(json::object{{"notifications", wanted}});
+      McpPost post = self->make_post(ask, self->next_id());
+      OutboundRequest request{.method = "POST",
+                              .headers = std::move(post.headers),
+                              .body = std::move(post.body),
+                              .deadline = SteadyTime::max()};
+      auto sent = co_await self->http->send(std::move(request));
+      if (sent && sent->status() == 200 && asked == self->subscriptions) {
+        delay = kListenDelayMin;
+        co_await read_listening(self, std::move(*sent));
+      } else if (sent && sent->status() == 404 && self->subscribed.empty()) {
+        co_return;  // it has no such stream
+      }
+    }
+    SteadyTime next = SteadyTime::max();
+    if (!wanted.empty()) {
+      next = self->options.clock->steady() + delay;
+      delay = std::min<std::chrono::milliseconds>(delay * 2, kListenDelayMax);
+    }
+    while (!self->closing && asked == self->subscriptions && self->options.clock->steady() < next) {
+      if (co_await self->changed.wait_until(next) == Woken::cancelled) co_return;
+    }
+  }
+}
+
 asio::awaitable<void> HttpUpstream::Core::read_listening(std::shared_ptr<Core> self,
                                                          OutboundReply reply) {
+  const struct Listening {
+    Listening(Core& its_core, OutboundReply& its_reply) : core(its_core) {
+      core.listening = &its_reply;
+    }
+    ~Listening() { core.listening = nullptr; }
+    Core& core;
+  } reading(*self, reply);
   McpEvents events;
   for (;;) {
     const auto bytes = co_await reply.read_some();
@@ -560,6 +733,7 @@ asio::awaitable<void> HttpUpstream::Core::read_listening(std::shared_ptr<Core> s
 asio::awaitable<void> HttpUpstream::Core::close(std::shared_ptr<Core> self) {
   self->closing = true;
   self->changed.notify();
+  for (const auto& [key, other] : self->variants) co_await close(other);
   if (self->http && !self->session_id.empty()) {
     OutboundRequest request;
     request.method = "DELETE";
@@ -578,14 +752,19 @@ HttpUpstream::HttpUpstream(asio::any_io_executor executor, const ServerSpec& spe
                            UpstreamOptions options)
     : core_(std::make_shared<Core>(std::move(executor), spec, std::move(options))) {}
 
-HttpUpstream::~HttpUpstream() {
-  core_->closing = true;
-  core_->changed.notify();
-  core_->tasks.cancel();
+void HttpUpstream::Core::silence() {
+  closing = true;
+  changed.notify();
+  tasks.cancel();
   // Coroutines may outlive the upstream, but not what its owner wants to hear.
-  core_->options.log_line = nullptr;
-  core_->options.on_tools_changed = nullptr;
-  core_->options.on_notification = nullptr;
+  options.log_line = nullptr;
+  options.on_tools_changed = nullptr;
+  options.on_notification = nullptr;
+  for (const auto& [key, other] : variants) other->silence();
+}
+
+HttpUpstream::~HttpUpstream() {
+  core_->silence();
 }
 
 const std::string& HttpUpstream::name() const {

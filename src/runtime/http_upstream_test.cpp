@@ -148,6 +148,32 @@ TEST_F(HttpUpstreamTest, AsksOnceMoreWhereTheRefusalOffersTheRevisionThatWasSpok
   EXPECT_EQ(upstream_->status().era, "2026-07-28");
 }
 
+TEST_F(HttpUpstreamTest, AStreamThatEndsEarlyIsTakenUpWhereItNamedAnEvent) {
+  open(serve({"legacy"}));
+  EXPECT_EQ(said("resumed"), "resumed");
+  const auto reply = call("empty_stream");
+  EXPECT_EQ(reply.delivery, Delivery::lost) << "no event, nothing to take up";
+}
+
+TEST_F(HttpUpstreamTest, ACallerThatCanBeAskedHasASessionWhoseServerKnows) {
+  open(serve({"legacy"}));
+  EXPECT_THAT(said("ask"), HasSubstr("asked"));
+  auto request = tool_call(world_.in(60s), "capabilities");
+  request.caller.capabilities = {{"roots", json::object{}}};
+  EXPECT_EQ(text_of(world_.wait(upstream_->request(request))), R"({"roots": {}})");
+  EXPECT_EQ(said("capabilities"), "{}");
+  auto asking = tool_call(world_.in(60s), "roots");
+  asking.caller.capabilities = request.caller.capabilities;
+  std::string asked;
+  asking.caller.on_question = [&](UpstreamQuestion question) {
+    asked = question.method;
+    question.answer(R"({"roots":[]})", {});
+    question.answer("{}", {});  // the first counts
+  };
+  EXPECT_EQ(text_of(world_.wait(upstream_->request(asking))), R"({"roots": []})");
+  EXPECT_EQ(asked, "roots/list");
+}
+
 TEST_F(HttpUpstreamTest, AConnectionIsUsedAgain) {
   open(serve({"modern"}));
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(echoes());

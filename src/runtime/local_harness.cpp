@@ -94,9 +94,15 @@ Upstream* LocalHarness::upstream(std::string_view name) {
 }
 
 void LocalHarness::add_upstream(const ServerSpec& spec) {
-  upstreams_[spec.name] = make_upstream_(spec, [this, alive = alive_, name = spec.name] {
+  UpstreamEvents events;
+  events.on_tools_changed = [this, alive = alive_, name = spec.name] {
     if (*alive) directory_.forget(name);
-  });
+  };
+  events.on_notification = [this, alive = alive_, name = spec.name](std::string_view method,
+                                                                    std::string_view params) {
+    if (*alive && on_notice_) on_notice_(name, method, params);
+  };
+  upstreams_[spec.name] = make_upstream_(spec, std::move(events));
 }
 
 asio::awaitable<Status> LocalHarness::attach(ServerSpec spec, Caller caller) {

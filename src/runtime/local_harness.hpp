@@ -17,9 +17,14 @@
 
 namespace gavel {
 
-// Makes the upstream of a server; `on_tools_changed` is to be called when its tools/list changed.
-using UpstreamFactory = std::function<std::unique_ptr<Upstream>(
-    const ServerSpec&, std::function<void()> on_tools_changed)>;
+// What an upstream tells the harness: as UpstreamOptions has it.
+struct UpstreamEvents {
+  std::function<void()> on_tools_changed;
+  std::function<void(std::string_view method, std::string_view params)> on_notification;
+};
+// Makes the upstream of a server.
+using UpstreamFactory =
+    std::function<std::unique_ptr<Upstream>(const ServerSpec&, UpstreamEvents events)>;
 using LogLine = std::function<void(std::string_view)>;
 
 struct LocalHarnessOptions {
@@ -51,6 +56,7 @@ public:
   std::vector<std::string> upstreams() const override;
   asio::awaitable<Result<json::object>> upstream_capabilities(const std::string& upstream) override;
   UpstreamStatus upstream_status(const std::string& upstream) const override;
+  void on_upstream_notice(OnUpstreamNotice callback) override { on_notice_ = std::move(callback); }
   asio::awaitable<Status> attach(ServerSpec spec, Caller caller) override;
   asio::awaitable<void> detach(std::string name) override;
 
@@ -148,6 +154,7 @@ private:
   Executor actor_;
   std::map<std::string, std::shared_ptr<Upstream>, std::less<>> upstreams_;
   std::set<std::string> attached_;
+  OnUpstreamNotice on_notice_;
   std::vector<LogWaiter*> log_waiters_;
   std::unique_ptr<Subscription> subscription_;
   std::shared_ptr<bool> alive_;

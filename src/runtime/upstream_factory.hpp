@@ -38,6 +38,9 @@ struct UpstreamOptions {
   std::function<void()> on_tools_changed;          // the server's tools/list is another now
   // Every notification of the server that belongs to no request, with its params (JSON text).
   std::function<void(std::string_view method, std::string_view params)> on_notification;
+  // What a legacy server is told in initialize that it may ask (elicitation, sampling, roots). A
+  // server over HTTP gets a session of its own for each set that callers have.
+  json::object capabilities;
   UpstreamTiming timing;
   std::string trusted_ca_file;  // PEM, beside the system's certificates; may be empty
 };

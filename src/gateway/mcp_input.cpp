@@ -1,0 +1,115 @@
+// Servers that ask in the middle of a request: the modern client's side. See mcp_parking.hpp.
+#include <fmt/format.h>
+
+#include "base/text.hpp"
+#include "gateway/mcp_server.hpp"
+
+namespace gavel {
+namespace {
+
+// What a request asks for, whatever else it brings.
+Digest request_digest(const RpcMessage& message) {
+  const auto* params = find_object(message.document, "params");
+  json::object asked = params == nullptr ? json::object{} : *params;
+  for (const std::string_view member : {"_meta", "inputResponses", "requestState"}) {
+    asked.erase(member);
+  }
+  return canonical_digest(json::object{{"method", message.method}, {"params", std::move(asked)}});
+}
+
+}  // namespace
+
+McpAttendance::Client McpServer::client_of(const Request& request) {
+  McpAttendance::Client client;
+  client.era = request.era;
+  client.request_id = request.rpc.id;
+  client.progress_token = request.meta.progress_token;
+  client.peer = request.context.peer;
+  if (request.era == Era::modern) {
+    client.log_level = request.meta.log_level;
+    if (request.meta.client_capabilities) {
+      client.capabilities = only_questions(*request.meta.client_capabilities);
+    }
+  } else if (client.peer) {
+    client.log_level = client.peer->log_level;
+    client.capabilities = client.peer->capabilities;
+  }
+  return client;
+}
+
+RpcResult<McpParked> McpServer::resume(const Request& request, const std::string& server,
+                                       const std::string& identity) {
+  McpParked none;
+  if (request.era == Era::legacy) return none;
+  const auto responses = request.text("inputResponses");
+  const auto state = request.text("requestState");
+  const auto& principal = request.context.caller.principal;
+  if (responses.empty() && state.empty()) {
+    if (parking_.empty()) return none;
+    return parking_.take_same(principal, request_digest(request.rpc), identity);
+  }
+  const auto ticket = json_unquote(state).value_or("");
+  const Digest digest = request_digest(request.rpc);
+  if (!parking_.is_own(ticket, principal, digest)) {
+    // A modern server judges its own state. One that has not been spoken to yet never asked.
+    const auto era = harness_.upstream_status(server).era;
+    if (era == kMcpModern) return none;
+    if (era.empty() && !McpParking::looks_like_ticket(ticket)) return none;
+  }
+  auto parked = parking_.take(ticket, principal, digest);
+  if (!parked) {
+    return std::unexpected(RpcFault{.code = rpc::kInvalidParams,
+                                    .message = parked.error().message,
+                                    .id = std::string(request.rpc.id),
+                                    .data = {}});
+  }
+  JsonObjectReader reader(responses.empty() ? "{}" : responses);
+  while (const auto member = reader.next()) {
+    const auto question = parked->questions.find(json_unquote(member->key).value_or(""));
+    if (question == parked->questions.end() || !member->value.starts_with('{')) continue;
+    question->second.answer(std::string(member->value), {});
+    parked->questions.erase(question);
+  }
+  return std::move(*parked);
+}
+
+McpAnswer McpServer::park(const Request& request, McpParked parked) {
+  json::object questions;
+  for (const auto& [key, question] : parked.questions) {
+    auto params = parse_json(question.params.empty() ? "{}" : question.params);
+    questions[key] =
+        json::object{{"method", question.method},
+                     {"params", params ? std::move(*params) : json::value(json::object{})}};
+  }
+  const auto ticket = parking_.park(std::move(parked));
+  if (!ticket) return failed(request, ticket.error());
+  return complete(request, write_json(json::object{{"resultType", "input_required"},
+                                                   {"inputRequests", std::move(questions)},
+                                                   {"requestState", *ticket}}));
+}
+
+McpAnswer McpServer::asked(const Request& request, McpAttendance& attendance,
+                           std::shared_ptr<WaitingCall> call, std::string identity) {
+  if (!attendance.lacking().empty()) {
+    // The server hears that it cannot ask; what becomes of the call is recorded.
+    const CallGuard guard(std::move(call));
+    json::object data{
+        {"requiredCapabilities", json::object{{attendance.lacking(), json::object{}}}}};
+    return fault(RpcFault{.code = rpc::kMissingClientCapability,
+                          .message = fmt::format("the server asks for what takes the client "
+                                                 "capability \"{}\"",
+                                                 attendance.lacking()),
+                          .id = std::string(request.rpc.id),
+                          .data = write_json(data)},
+                 400);
+  }
+  McpParked parked;
+  parked.principal = request.context.caller.principal;
+  parked.request = request_digest(request.rpc);
+  parked.identity = std::move(identity);
+  parked.call = std::move(call);
+  parked.questions = attendance.take_questions();
+  return park(request, std::move(parked));
+}
+
+}  // namespace gavel

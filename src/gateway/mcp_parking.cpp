@@ -1,0 +1,131 @@
+#include "gateway/mcp_parking.hpp"
+
+#include <fmt/format.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+#include "base/text.hpp"
+#include "gateway/mcp_sessions.hpp"
+#include "protocol/jsonrpc.hpp"
+
+namespace gavel {
+namespace {
+
+constexpr std::string_view kPrefix = "gavel1.";
+constexpr std::size_t kRandomBytes = 32;
+constexpr std::size_t kIdBytes = 16;
+
+}  // namespace
+
+McpParking::McpParking() : key_(random_id(kRandomBytes)) {}
+
+void McpParking::close() {
+  for (auto& [id, place] : std::exchange(places_, {})) leave_unanswered(place.parked);
+}
+
+bool McpParking::looks_like_ticket(std::string_view state) {
+  return state.starts_with(kPrefix);
+}
+
+bool McpParking::is_own(std::string_view ticket, const Principal& principal,
+                        const Digest& request) const {
+  if (!looks_like_ticket(ticket)) return false;
+  ticket.remove_prefix(kPrefix.size());
+  const auto dot = ticket.find('.');
+  if (dot == std::string_view::npos) return false;
+  const auto mac = ticket.substr(dot + 1);
+  const std::string expected = sign(ticket.substr(0, dot), principal, request);
+  return mac.size() == expected.size() &&
+         ::CRYPTO_memcmp(mac.data(), expected.data(), expected.size()) == 0;
+}
+
+std::string McpParking::sign(std::string_view id, const Principal& principal,
+                             const Digest& request) const {
+  const std::string text = fmt::format("{}\n{}\n{}", id, request.hex(), principal.value);
+  std::string mac(EVP_MAX_MD_SIZE, '\0');
+  unsigned int size = 0;
+  const auto* made = ::HMAC(::EVP_sha256(), key_.data(), static_cast<int>(key_.size()),
+                            reinterpret_cast<const unsigned char*>(text.data()), text.size(),
+                            reinterpret_cast<unsigned char*>(mac.data()), &size);
+  ASSERT(made != nullptr);
+  mac.resize(size);
+  return to_hex(mac);
+}
+
+Result<std::string> McpParking::park(McpParked parked) {
+  drop_expired();
+  if (places_.size() >= kParkedMax) {
+    leave_unanswered(parked);
+    return fail(ErrorCode::busy, fmt::format("over {} calls wait for an answer of their client; "
+                                             "call again later",
+                                             kParkedMax));
+  }
+  const std::string id = random_id(kIdBytes);
+  const auto ticket =
+      fmt::format("{}{}.{}", kPrefix, id, sign(id, parked.principal, parked.request));
+  parked.call->park();
+  places_.emplace(id, Place{std::move(parked), std::chrono::steady_clock::now() + kParkedFor});
+  return ticket;
+}
+
+Result<McpParked> McpParking::take(std::string_view ticket, const Principal& principal,
+                                   const Digest& request) {
+  drop_expired();
+  const auto invalid = [] {
+    return fail(ErrorCode::invalid_argument,
+                "this requestState is not good here: it was used, has expired, belongs to another "
+                "request, or was changed; call without it to begin anew");
+  };
+  if (!is_own(ticket, principal, request)) return invalid();
+  ticket.remove_prefix(kPrefix.size());
+  const auto id = ticket.substr(0, ticket.find('.'));
+  const auto place = places_.find(id);
+  if (place == places_.end()) return invalid();
+  McpParked parked = std::move(place->second.parked);
+  places_.erase(place);
+  parked.call->unpark();
+  return parked;
+}
+
+McpParked McpParking::take_same(const Principal& principal, const Digest& request,
+                                std::string_view identity) {
+  drop_expired();
+  if (identity.empty()) return {};
+  const auto same = std::ranges::find_if(places_, [&](const auto& place) {
+    const McpParked& parked = place.second.parked;
+    return parked.identity == identity && parked.principal == principal &&
+           parked.request == request;
+  });
+  if (same == places_.end()) return {};
+  McpParked parked = std::move(same->second.parked);
+  places_.erase(same);
+  parked.call->unpark();
+  return parked;
+}
+
+void McpParking::drop_expired() {
+  const auto now = std::chrono::steady_clock::now();
+  for (auto place = places_.begin(); place != places_.end();) {
+    if (place->second.until > now) {
+      ++place;
+      continue;
+    }
+    leave_unanswered(place->second.parked);
+    place = places_.erase(place);
+  }
+}
+
+void leave_unanswered(McpParked& parked) {
+  for (auto& [key, question] : parked.questions) {
+    question.answer({}, rpc_error_object(rpc::kInternalError, "the client did not answer"));
+  }
+  parked.questions.clear();
+  parked.call->unpark();
+  parked.call->abandon();
+}
+
+}  // namespace gavel

@@ -1,0 +1,70 @@
+#pragma once
+// Calls of modern clients whose legacy server asked something. Such a server waits for its answer
+// in the middle of the call, while a modern client is answered with the question and sends the call
+// again: meanwhile the call is parked here, and the client holds the ticket, its requestState.
+//
+// A ticket is authenticated with a key of this process, names the principal, the request and its
+// end, and is good for one use: whoever has another's ticket, another request or an old one, has
+// nothing.
+//
+// Thread rule: one executor.
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/digest.hpp"
+#include "base/result.hpp"
+#include "core/entry.hpp"
+#include "gateway/waiting_call.hpp"
+
+namespace gavel {
+
+struct McpParked {
+  Principal principal;
+  Digest request;  // of its method and what it asks for, without what a further round brings
+  // What makes two calls the same beside that (session, keys); empty where none are the same.
+  std::string identity;
+  std::shared_ptr<WaitingCall> call;
+  std::map<std::string, UpstreamQuestion> questions;  // by the key that the client answers under
+};
+
+class McpParking {
+public:
+  McpParking();
+  // Nobody will come back: every question is left unanswered.
+  void close();
+
+  // The ticket. busy where too many are parked.
+  Result<std::string> park(McpParked parked);
+  // invalid_argument for what is no good ticket of this principal and request.
+  Result<McpParked> take(std::string_view ticket, const Principal& principal,
+                         const Digest& request);
+  // That call again, from a client that lost its ticket; without a call where none is parked.
+  McpParked take_same(const Principal& principal, const Digest& request, std::string_view identity);
+  // Whether this process made it for this principal and request, however long ago.
+  bool is_own(std::string_view ticket, const Principal& principal, const Digest& request) const;
+  bool empty() const { return places_.empty(); }
+  static bool looks_like_ticket(std::string_view state);
+
+private:
+  struct Place {
+    McpParked parked;
+    std::chrono::steady_clock::time_point until;
+  };
+  std::string sign(std::string_view id, const Principal& principal, const Digest& request) const;
+  void drop_expired();
+
+  std::string key_;
+  std::map<std::string, Place, std::less<>> places_;
+};
+
+// Answers what nobody will answer, so that the server can go on.
+void leave_unanswered(McpParked& parked);
+
+inline constexpr std::size_t kParkedMax = 256;
+inline constexpr std::chrono::minutes kParkedFor{10};
+
+}  // namespace gavel
