@@ -32,6 +32,7 @@ std::vector<Body> full_bodies() {
   intent.attempts_max = 3;
   intent.has_probe = true;
   intent.occurrence = 2;
+  intent.elsewhere = true;
   Vote vote;
   vote.intent = IntentId{3};
   vote.voter = Principal{"operator"};

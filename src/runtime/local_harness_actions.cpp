@@ -25,6 +25,10 @@ void LocalHarness::perform(Session& session, const Action& action, const Batch& 
   std::visit(
       Overloaded{
           [&](const Dispatch& dispatch) { start_attempt(session, dispatch); },
+          [&](const Permit& permit) { give_leave(session, permit.intent); },
+          [&](const Offer& offer) {
+            if (session.waiters.contains(offer.intent)) take_leave(session, offer.intent);
+          },
           [&](const Answer& answer) { give_answer(session, answer, batch); },
           [&](const Notify& notify) {
             const auto context = session.contexts.find(notify.intent);
@@ -252,6 +256,8 @@ void LocalHarness::recover(Session& session) {
   std::vector<IntentId> lost;
   std::vector<IntentId> unknown;
   for (const auto& [id, open] : session.state.open) {
+    // A client that acts itself may still be at it, or come for its leave.
+    if (open.proposal.elsewhere) continue;
     if (open.phase == Phase::in_flight || open.phase == Phase::committed) lost.push_back(id);
     if (open.phase == Phase::unknown) unknown.push_back(id);
   }
