@@ -26,6 +26,7 @@ struct SetupOptions {
   bool undo = false;
   bool yes = false;
   bool show = false;
+  std::uint64_t wait = 0;  // 0: as long as the hook does by itself
 };
 
 Result<fs::path> file_for(const World& world, AgentProgram program, bool here) {
@@ -40,10 +41,12 @@ Result<fs::path> file_for(const World& world, AgentProgram program, bool here) {
 }
 
 // What the program is to run, with the options that this command was given.
-std::vector<std::string> command_for(const Context& context, AgentProgram program) {
+std::vector<std::string> command_for(const Context& context, AgentProgram program,
+                                     const SetupOptions& options) {
   const auto& world = context.world();
   std::vector<std::string> command = {world.program.empty() ? "gavel" : world.program, "hook",
                                       std::string(to_string(program))};
+  if (options.wait > 0) command.insert(command.end(), {"--wait", std::to_string(options.wait)});
   const auto& globals = context.globals();
   if (!globals.state.empty()) {
     command.insert(command.end(),
@@ -68,8 +71,9 @@ Result<Change> change_for(const Context& context, AgentProgram program,
   if (!text && text.error().code != ErrorCode::not_found) return std::unexpected(text.error());
   change.existed = text.has_value();
   if (text) change.before = std::move(*text);
-  auto after = options.undo ? without_hooks(program, change.before)
-                            : with_hooks(program, change.before, command_for(context, program));
+  auto after = options.undo
+                   ? without_hooks(program, change.before)
+                   : with_hooks(program, change.before, command_for(context, program, options));
   if (!after) {
     return fail(after.error().code,
                 fmt::format("{} is not changed: {}", change.file.string(), after.error().message));
@@ -78,7 +82,8 @@ Result<Change> change_for(const Context& context, AgentProgram program,
   if (!options.undo) return change;
   // Nobody has changed it since: it becomes, byte for byte, what it was.
   const auto backup = read_text_file(change.file.string() + std::string(kBackup));
-  const auto redone = with_hooks(program, backup.value_or(""), command_for(context, program));
+  const auto redone =
+      with_hooks(program, backup.value_or(""), command_for(context, program, options));
   if (redone && *redone == change.before) change.after = backup.value_or("");
   return change;
 }
@@ -156,6 +161,8 @@ Command setup_command() {
   command.flag("--here", options->here, "this project's configuration instead of your own");
   command.flag("--undo", options->undo, "take them out again");
   command.flag("--show", options->show, "only show what would change");
+  command.option("--wait", "SECONDS", options->wait,
+                 "how long a held call is waited for, at most 240 (50)");
   command.flag("-y,--yes", options->yes, "do not ask");
   command.run = [options](Context& context) { return run_setup(context, *options); };
   return command;

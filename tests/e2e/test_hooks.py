@@ -8,7 +8,12 @@ import threading
 import unittest
 from pathlib import Path
 
-from support import EndToEnd, wait_until
+from support import ROOT, EndToEnd, wait_until
+
+from lib.model import ScriptedModel, call, say  # isort: skip
+from lib.opencode import OpenCode  # isort: skip
+
+PEERS = ROOT / "build/peers"
 
 CONFIG = """
 defaults: {two_step_delay: 0s}
@@ -299,6 +304,61 @@ class Hooks(Hooked):
             self.assertNotEqual(code, 0)
             self.assertIn("is not changed", err)
             self.assertEqual(file.read_text(), text)
+
+
+@unittest.skipUnless(
+    (PEERS / "node_modules/opencode-linux-x64").exists(),
+    "OpenCode is not installed: run tests/peers/install.sh",
+)
+class RealOpenCode(Hooked):
+    """The unmodified program with the plugin that setup writes."""
+
+    def play(self, script, broken=False):
+        gavel = self.start()
+        model = ScriptedModel(script)
+        self.addCleanup(model.close)
+        program = OpenCode(self.directory / "opencode", PEERS, model.url, {})
+        workspace = self.directory / "opencode/workspace"
+        subprocess.run(["git", "init", "-q", workspace], check=True)
+        done = subprocess.run(
+            [self.binary, "setup", "opencode", "--yes", "--wait", "1", "--state", gavel.state],
+            env=program.environment(), capture_output=True, text=True, cwd=workspace,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        if broken:
+            plugin = self.directory / "opencode/.config/opencode/plugin/gavel.js"
+            plugin.write_text(plugin.read_text().replace(str(self.binary), "/nowhere/gavel"))
+        process = program.start("do it")
+        self.addCleanup(process.kill)
+        process.wait(120)
+        return model, workspace, process
+
+    def own_intents(self):
+        names = [s["session"] for s in self.gavel.api("GET", "/v1/sessions")["sessions"]]
+        return self.intents(next(n for n in names if n.startswith("opencode/")))
+
+    def test_its_tools_go_through_the_policy(self):
+        model, workspace, process = self.play([
+            call("bash", command="echo hello", description="say hello"),
+            call("bash", command="rm -rf .git", description="remove"),
+            call("write", filePath="made.txt", content="x"),
+            say("done"),
+        ])
+        self.assertEqual([i["phase"] for i in self.own_intents()], ["ok", "held", "held"],
+                         process.tail())
+        self.assertEqual([i["effect"] for i in self.own_intents()],
+                         ["read", "irreversible", "write"])
+        self.assertIn("hello", json.dumps(self.own_intents()[0]["result"]))
+        self.assertTrue(any("gavel approve" in text for text in model.transcript))
+        self.assertTrue((workspace / ".git").exists())
+        self.assertFalse((workspace / "made.txt").exists())
+
+    def test_without_gavel_nothing_runs(self):
+        model, workspace, _ = self.play(
+            [call("bash", command="touch made.txt", description="make"), say("done")], broken=True
+        )
+        self.assertIn("cannot run", model.transcript[0])
+        self.assertFalse((workspace / "made.txt").exists())
 
 
 if __name__ == "__main__":
