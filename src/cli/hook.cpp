@@ -39,14 +39,15 @@ Result<std::string> read_event(std::istream& in) {
   return text;
 }
 
-// Where the program says that its project is, beside the event.
+// Where the program was started: what the event says of directories may be the agent's choice.
 std::string project_of(const World& world, AgentProgram program) {
   switch (program) {
     case AgentProgram::claude_code:
       return world.variable("CLAUDE_PROJECT_DIR").value_or("");
     case AgentProgram::gemini:
-      return world.variable("GEMINI_PROJECT_DIR").value_or("");
+      return world.variable("GEMINI_PROJECT_DIR").value_or(world.directory);
     case AgentProgram::codex:
+      return world.directory;
     case AgentProgram::opencode:
     case AgentProgram::cursor:
       break;
@@ -157,7 +158,7 @@ Command hook_command() {
   command.option("--wait", "SECONDS", options->wait,
                  "how long a held call is waited for, at most 240 (50)");
   command.option("--project", "DIR", options->project,
-                 "where the agent may write (as the program says)", Values::directory);
+                 "where the agent may write (where the program was started)", Values::directory);
   command.option("--server", "NAME", options->server,
                  "what the program calls Gavel's MCP server; its tools are decided there (gavel)");
   command.run = [options](Context& context) { return run_hook(context, *options); };

@@ -54,6 +54,14 @@ TEST(Permit, AReadIsLeftToTheClientAndItsOutcomeRecorded) {
   EXPECT_EQ(outcome(world, "c1").at("intent"), answer.at("intent")) << "saying it twice is fine";
 }
 
+TEST(Permit, WhatIsDecidedIsToldHoweverShortThePatience) {
+  World world;
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(text_at(permit(world, "ls", "c" + std::to_string(i), 0), "/kind"), "granted");
+  }
+  EXPECT_EQ(text_at(permit(world, "mkdir a", "held", 0), "/kind"), "pending");
+}
+
 TEST(Permit, LeaveIsGivenOnce) {
   World world;
   EXPECT_EQ(text_at(permit(world, "ls", "c1"), "/kind"), "granted");

@@ -147,7 +147,7 @@ constexpr Wrapper kWrappers[] = {
 
 constexpr GitCommand kGit[] = {
     {.name = "add", .effect = kWrite, .bad_letters = "ei"},
-    {.name = "apply", .effect = kWrite, .bad_names = "unsafe-paths"},
+    {.name = "apply", .effect = kDestructive},
     {.name = "blame"},
     {.name = "branch",
      .bad_letters = "dDmMcCfu",

@@ -170,9 +170,9 @@ private:
         project_.empty() && roots != nullptr && !roots->empty() && roots->front().is_string()) {
       project_ = view(roots->front().get_string());
     }
-    if (project_.empty()) project_ = directory_;
+    // `cwd` is no project: in Codex and Claude Code the agent chooses it.
     if (directory_.empty()) directory_ = project_;
-    if (!directory_.starts_with('/') || !project_.starts_with('/')) {
+    if (!directory_.starts_with('/') || (!project_.empty() && !project_.starts_with('/'))) {
       return wrong("the event does not say where the agent works");
     }
     return {};
@@ -271,7 +271,7 @@ private:
       }
     }
     if (shape != ToolShape::plain) event_.arguments["directory"] = directory_;
-    event_.arguments["project"] = project_;
+    if (!project_.empty()) event_.arguments["project"] = project_;
     if (!input_.empty()) event_.arguments["input"] = input_;
     return {};
   }

@@ -20,7 +20,9 @@ std::optional<AgentProgram> agent_program_from(std::string_view name);
 enum class HookMoment { before, after };
 
 struct HookSettings {
-  std::string project;     // where the agent works; empty: as the program says, else its directory
+  // Where the agent works, from where it has no say in it; empty: the event's workspace roots, or
+  // nothing counts as inside.
+  std::string project;
   std::string server;      // what the program calls Gavel's own MCP server
   std::string daemon_url;  // where that is
 };

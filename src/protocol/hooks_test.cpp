@@ -8,7 +8,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-const HookSettings kSettings{"", "gavel", "http://127.0.0.1:7420"};
+const HookSettings kSettings{"/w/a", "gavel", "http://127.0.0.1:7420"};
 
 Result<HookEvent> read(AgentProgram program, std::string_view text) {
   return read_hook(program, text, kSettings);
@@ -27,6 +27,17 @@ TEST(Hooks, ReadsWhatClaudeCodeSends) {
   EXPECT_EQ(
       write_json(event->arguments),
       R"({"command":"ls","directory":"/w/a","project":"/w/a","input":{"description":"look"}})");
+}
+
+TEST(Hooks, TheAgentsDirectoryIsNoProject) {
+  const auto event = read_hook(
+      AgentProgram::codex,
+      R"({"session_id":"s","cwd":"/etc","hook_event_name":"PreToolUse","tool_name":"Bash",)"
+      R"("tool_use_id":"c","tool_input":{"command":"touch a"}})",
+      {"", "gavel", ""});
+  ASSERT_TRUE(event);
+  EXPECT_EQ(event->arguments.at("directory"), "/etc");
+  EXPECT_FALSE(event->arguments.contains("project")) << "so nothing counts as inside";
 }
 
 TEST(Hooks, ReadsWhatCameOfIt) {

@@ -15,6 +15,13 @@ namespace gavel {
 namespace {
 
 constexpr std::size_t kTakersMax = 1024;
+constexpr auto kDurableWait = std::chrono::seconds(10);
+
+bool is_under_way(const Session* session, IntentId intent) {
+  if (session == nullptr) return false;
+  const auto open = session->state.open.find(intent);
+  return open != session->state.open.end() && open->second.phase == Phase::in_flight;
+}
 
 // An open intent for this very call, under another call id, that nobody has leave for: a repeated
 // call waits for it, or learns that its outcome is unknown. One that is under way does not count:
@@ -157,6 +164,17 @@ asio::awaitable<CallAnswer> LocalHarness::wait_for_leave(CallRequest request, In
     }
   }
   co_await wake.async_wait(asio::as_tuple(asio::use_awaitable));
+  if (!waiter.answer && !waiter.may_act) {
+    // However short the patience: what is decided is told, once it is durable.
+    const SteadyTime until = clock_.steady() + kDurableWait;
+    if (const auto known = co_await wait_for(id, intent, until); !known) {
+      co_return refusal(known.error().code, known.error().message);
+    }
+    if (is_under_way(sessions_.find(id), intent) && !waiter.answer && !waiter.may_act) {
+      wake.expires_at(until);
+      co_await wake.async_wait(asio::as_tuple(asio::use_awaitable));
+    }
+  }
   if (waiter.answer) co_return without_result(std::move(*waiter.answer), id, request.tool);
   Session* session = sessions_.find(id);
   if (session != nullptr && waiter.may_act) {
@@ -199,7 +217,11 @@ void LocalHarness::give_leave(Session& session, IntentId intent) {
   const auto [begin, end] = session.waiters.equal_range(intent);
   if (begin != end) {
     begin->second->may_act = true;
-    for (auto waiter = begin; waiter != end; ++waiter) waiter->second->wake->cancel();
+    begin->second->wake->cancel();
+    for (auto waiter = std::next(begin); waiter != end; ++waiter) {
+      waiter->second->answer = pending_answer(session.id, open->second);
+      waiter->second->wake->cancel();
+    }
     return;
   }
   // Leave is only ever told here, so nobody has it.

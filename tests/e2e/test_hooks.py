@@ -53,7 +53,9 @@ class Hooked(EndToEnd):
         done = subprocess.run(
             [self.binary, "hook", program, "--state", state, "--wait", str(wait), *arguments],
             input=text, capture_output=True, text=True, timeout=60,
-            env={"PATH": os.environ["PATH"], "HOME": str(self.directory), **(environment or {})},
+            cwd=self.project,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.directory),
+                 "CLAUDE_PROJECT_DIR": str(self.project), **(environment or {})},
         )
         return done.returncode, done.stdout, done.stderr
 
@@ -135,6 +137,16 @@ class Hooks(Hooked):
             with self.subTest(tool=tool, tool_input=tool_input):
                 self.before(tool, tool_input, f"case{number}", wait=0)
                 self.assertEqual(self.intents()[-1]["effect"], effect)
+
+    def test_the_directory_that_an_agent_chooses_is_no_project(self):
+        self.start()
+        for program in ("codex", "claude-code", "gemini", "cursor"):
+            name = {"gemini": "BeforeTool", "cursor": "preToolUse"}.get(program, "PreToolUse")
+            tool = {"gemini": "run_shell_command", "cursor": "Shell"}.get(program, "Bash")
+            event = self.event(name, tool, {"command": "touch a"}, program=program)
+            event["cwd"] = str(self.directory / "elsewhere")
+            self.assertEqual(self.hook(event, program, wait=0)[0], 2)
+            self.assertEqual(self.intents(f"{program}/s1")[0]["effect"], "destructive", program)
 
     def test_a_failed_tool_has_failed(self):
         self.start()
