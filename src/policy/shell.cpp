@@ -176,6 +176,7 @@ private:
     if (wrapper.least > Effect::read) {
       worsen(wrapper.least, fmt::format("{} acts as somebody else", wrapper.name));
     }
+    std::string placeholder;
     std::size_t i = 1;
     for (; i < words.size(); ++i) {
       const ShellWord& word = words[i];
@@ -199,17 +200,32 @@ private:
         const char letter = word.text[at];
         if (wrapper.flags.find(letter) != std::string_view::npos) continue;
         if (wrapper.letters.find(letter) == std::string_view::npos) return not_understood();
-        if (at + 1 == word.text.size()) ++i;  // its value is the next word
+        std::string value = word.text.substr(at + 1);
+        if (value.empty() && i + 1 < words.size()) {
+          if (!words[++i].known) return not_understood();
+          value = words[i].text;
+        }
+        if (wrapper.name == "xargs" && letter == 'I') placeholder = value;
         break;
       }
     }
-    i += static_cast<std::size_t>(wrapper.skip);
+    for (int skipped = 0; skipped < wrapper.skip && i < words.size(); ++skipped, ++i) {
+      // It may be several words, and the last ones the command.
+      if (!words[i].known) return worsen(Effect::irreversible, "runs a command that is not known");
+    }
     if (i >= words.size()) {
       if (is_in(wrapper.name, {"exec", "xargs", "time", "command", "builtin"})) return;
       return worsen(Effect::destructive, fmt::format("{} without a command", wrapper.name));
     }
     std::vector<ShellWord> inner(words.begin() + static_cast<std::ptrdiff_t>(i), words.end());
-    if (wrapper.name == "xargs") inner.push_back(ShellWord{.text = {}, .known = false});
+    if (wrapper.name == "xargs" && placeholder.empty()) {
+      inner.push_back(ShellWord{.text = {}, .known = false});
+    }
+    for (auto& word : inner) {
+      if (!placeholder.empty() && word.text.find(placeholder) != std::string::npos) {
+        word.known = false;
+      }
+    }
     run(inner, fed, depth);
   }
 
@@ -250,7 +266,13 @@ private:
           sorted.patterned = sorted.patterned || letter == 'e' || letter == 'f';
         }
         // A value that sticks to its option.
-        if (takes_files && text.size() > 2) {
+        const auto target = text.find('t');
+        if (command.operands == Operands::copies || command.operands == Operands::moves) {
+          if (target != std::string_view::npos && target + 1 < text.size()) {
+            file(ShellWord{.text = std::string(text.substr(target + 1)), .known = word.known},
+                 Access::write);
+          }
+        } else if (takes_files && text.size() > 2) {
           file(ShellWord{.text = std::string(text.substr(2)), .known = word.known}, Access::read);
         }
       }
@@ -279,6 +301,7 @@ private:
                                                : fmt::format("{} {}", command.name, command.why));
     Sorted sorted = sort_words(command, words);
     auto& operands = sorted.operands;
+    evaluated(command, words);
     sorted.deep = sorted.deep || command.name == "rg";
     const Access reads = sorted.deep ? Access::read_all : Access::read;
     switch (command.operands) {
@@ -313,6 +336,24 @@ private:
         return;
       case Operands::directory:
         return change_directory(operands);
+    }
+  }
+
+  // Some shells evaluate these as arithmetic, and with it what stands in a subscript; jq can show
+  // the environment.
+  void evaluated(const KnownCommand& command, Words words) {
+    for (const ShellWord& word : words.subspan(1)) {
+      const std::string& text = word.text;
+      const bool subscript =
+          text.find('[') != std::string::npos &&
+          (text.find("$(") != std::string::npos || text.find('`') != std::string::npos);
+      if (command.operands == Operands::text && command.name != "echo" && subscript) {
+        worsen(Effect::destructive, fmt::format("{} of text that may be evaluated", command.name));
+      }
+      if (command.name == "jq" && (!word.known || text.find("env") != std::string::npos ||
+                                   text.find("ENV") != std::string::npos)) {
+        worsen(Effect::destructive, "jq with a program that may show the environment");
+      }
     }
   }
 
@@ -529,7 +570,9 @@ private:
       if (!words[i].known || (!text.starts_with("-F") && !text.starts_with("-v"))) {
         return worsen(Effect::destructive, "awk with options that are not known");
       }
-      if (text.size() == 2) ++i;
+      if (text.size() == 2 && ++i < words.size() && !words[i].known) {
+        return worsen(Effect::destructive, "awk with a word that is not known");
+      }
     }
     if (i >= words.size()) return worsen(Effect::destructive, "awk without a program");
     if (!words[i].known || !is_plain_awk(words[i].text)) {
