@@ -47,6 +47,7 @@ World world_of_process() {
     const auto since = std::chrono::system_clock::now().time_since_epoch();
     return Timestamp{std::chrono::duration_cast<std::chrono::milliseconds>(since).count()};
   };
+  world.limit_life = [](unsigned seconds) { ::alarm(seconds); };
   return world;
 }
 

@@ -13,6 +13,8 @@ Command up_command();
 Command run_command();
 Command mcp_command();
 Command init_command();
+Command setup_command();
+Command hook_command();
 
 Command sessions_command();
 Command log_command();

@@ -27,7 +27,9 @@ Command make_tree(Globals& globals) {
       "auto", "always", "never"};
   root.flag("-q,--quiet", globals.quiet, "no hints on standard error");
 
-  add_group(root, "Start", {up_command(), run_command(), mcp_command(), init_command()});
+  add_group(root, "Start",
+            {up_command(), run_command(), mcp_command(), init_command(), setup_command(),
+             hook_command()});
   add_group(root, "Look",
             {sessions_command(), show_command(), log_command(), watch_command(), tools_command(),
              upstreams_command()});

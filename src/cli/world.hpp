@@ -32,6 +32,8 @@ struct World {
   std::string program = {};    // path of this binary, for starting the daemon
   int process_id = 0;
   std::function<Timestamp()> now = [] { return Timestamp{}; };
+  // Ends the process after so many seconds, whatever it does then. May be empty.
+  std::function<void(unsigned seconds)> limit_life = {};
 
   // The variable's value, or nothing where it is unset or empty.
   std::optional<std::string> variable(const std::string& name) const {

@@ -165,6 +165,13 @@ IntentProposed proposal_of(const Propose& command, const KeyMatch& match) {
   proposal.attempts_max = command.assessment.attempts_max;
   proposal.has_probe = command.assessment.has_probe;
   proposal.occurrence = match.occurrence;
+  proposal.elsewhere = command.elsewhere;
+  if (command.elsewhere) {
+    // Nobody but the client can try it again or look whether it happened.
+    proposal.idempotent = false;
+    proposal.attempts_max = 1;
+    proposal.has_probe = false;
+  }
   return proposal;
 }
 
@@ -178,10 +185,10 @@ void add_attempt(PlanBuilder& plan, const State& state, IntentId intent, std::ui
   plan.add(Role::executor, kDecider, attempt);
 }
 
-// Commits the intent with its first attempt, after reserving its budgets.
+// Commits the intent after reserving its budgets. Its first attempt is the caller's to add.
 void commit(PlanBuilder& plan, const State& state, const ControlView& control, IntentId intent,
             const IntentProposed& proposal, const std::vector<BudgetClaim>& claims,
-            std::string_view rule, Timestamp now) {
+            std::string_view rule) {
   Decision decision;
   decision.intent = intent;
   decision.ruling = Ruling::commit;
@@ -206,7 +213,6 @@ void commit(PlanBuilder& plan, const State& state, const ControlView& control, I
   }
   plan.guard(decision.control);
   plan.add(Role::decider, kDecider, std::move(decision));
-  add_attempt(plan, state, intent, 1, proposal.timeout, now);
 }
 
 Decision abort(IntentId intent, ErrorCode code, std::string reason, std::string rule = {}) {
@@ -237,8 +243,10 @@ void settle(PlanBuilder& plan, const State& state, const OpenIntent& open, Times
     settled.budget = reserved.budget;
     settled.session = state.session;
     settled.intent = open.id;
-    settled.calls = 1;
-    settled.wall_clock = std::clamp(now - open.attempt_at, Duration{0}, open.proposal.timeout);
+    if (open.attempts > 0) {
+      settled.calls = 1;
+      settled.wall_clock = std::clamp(now - open.attempt_at, Duration{0}, open.proposal.timeout);
+    }
     if (reserved.log.empty()) {
       plan.add(Role::executor, kDecider, settled);
     } else {
@@ -258,11 +266,17 @@ Status release(PlanBuilder& plan, const State& state, const ControlView& control
                const OpenIntent& open, Timestamp now) {
   TRY(check_halts(control, open.proposal.effect));
   TRY(check_rooms(state, control, control.claims, open.proposal.timeout));
-  commit(plan, state, control, open.id, open.proposal, control.claims, "", now);
+  commit(plan, state, control, open.id, open.proposal, control.claims, "");
+  // Whoever asked to act elsewhere may be gone: its attempt is the leave that it takes.
+  if (!open.proposal.elsewhere) add_attempt(plan, state, open.id, 1, open.proposal.timeout, now);
   return {};
 }
 
 bool is_due(const State& state, const OpenIntent& open, Timestamp now) {
+  if (open.proposal.elsewhere && open.phase == Phase::in_flight) return open.deadline <= now;
+  if (open.proposal.elsewhere && open.phase == Phase::committed && open.hold) {
+    return open.hold->expires_at <= now;
+  }
   if (open.phase != Phase::held || !open.hold) return false;
   const Held& held = *open.hold;
   if (held.expires_at <= now) return true;
@@ -352,8 +366,8 @@ Result<Proposed> decide(const State& state, const ControlView& control, const Pr
     plan.add(Role::decider, kDecider, hold(proposed.intent, reason, assessment, command.now));
     proposed.disposition = Disposition::held;
   } else {
-    commit(plan, state, control, proposed.intent, proposal, assessment.budgets, assessment.rule,
-           command.now);
+    commit(plan, state, control, proposed.intent, proposal, assessment.budgets, assessment.rule);
+    add_attempt(plan, state, proposed.intent, 1, proposal.timeout, command.now);
     proposed.disposition = Disposition::dispatch;
   }
   proposed.plan = plan.take();
@@ -534,6 +548,18 @@ Result<Plan> decide_due(const State& state, const ControlView& control, IntentId
   const auto found = state.open.find(intent);
   if (found == state.open.end() || !is_due(state, found->second, now)) return plan.take();
   const OpenIntent& open = found->second;
+  if (open.phase == Phase::in_flight) return decide_lost(state, intent, now);
+  if (open.phase == Phase::committed) {
+    Outcome outcome;
+    outcome.intent = intent;
+    outcome.kind = OutcomeKind::failed;
+    outcome.attempt = 0;
+    outcome.source = OutcomeSource::recovery;
+    outcome.reason = "it was released, but nobody took the leave to act in time";
+    plan.add(Role::executor, kDecider, std::move(outcome));
+    settle(plan, state, open, now);
+    return plan.take();
+  }
   if (open.hold->expires_at <= now) {
     plan.add(Role::decider, kDecider,
              abort(intent, ErrorCode::timeout,
@@ -547,9 +573,11 @@ Result<Plan> decide_due(const State& state, const ControlView& control, IntentId
 
 Result<Plan> decide_lost(const State& state, IntentId intent, Timestamp now) {
   ASSIGN_OR_RETURN(const OpenIntent* open, find_open(state, intent));
+  const bool elsewhere = open->proposal.elsewhere;
   if (open->phase == Phase::committed) {
     // Without an attempt on record nothing can have been dispatched.
     PlanBuilder plan(state, now);
+    if (elsewhere) return plan.take();
     add_attempt(plan, state, intent, open->attempts + 1, open->proposal.timeout, now);
     return plan.take();
   }
@@ -559,10 +587,12 @@ Result<Plan> decide_lost(const State& state, IntentId intent, Timestamp now) {
   outcome.now = now;
   if (open->proposal.effect == Effect::read) {
     outcome.kind = OutcomeKind::failed;
-    outcome.reason = "the process that ran it ended; ask again";
+    outcome.reason = elsewhere ? "the client never said what came of it; ask again"
+                               : "the process that ran it ended; ask again";
   } else {
     outcome.kind = OutcomeKind::unknown;
-    outcome.reason = "the process that ran it ended before its outcome was recorded";
+    outcome.reason = elsewhere ? "the client never said what came of it"
+                               : "the process that ran it ended before its outcome was recorded";
   }
   return decide(state, outcome);
 }
@@ -585,6 +615,23 @@ Result<Plan> decide_retry(const State& state, const ControlView& control, Intent
   for (const ControlState* scope : control.scopes) guards.push_back({scope->log, scope->barrier});
   plan.guard(guards);
   add_attempt(plan, state, intent, open->attempts + 1, proposal.timeout, now);
+  return plan.take();
+}
+
+Result<Plan> decide_take(const State& state, const ControlView& control, IntentId intent,
+                         Timestamp now) {
+  ASSIGN_OR_RETURN(const OpenIntent* open, find_open(state, intent));
+  if (!open->proposal.elsewhere || open->phase != Phase::committed) {
+    return fail(ErrorCode::conflict,
+                fmt::format("{}#{} has no leave to take; it is {}", state.session.value,
+                            intent.value, to_string(open->phase)));
+  }
+  TRY(check_halts(control, open->proposal.effect));
+  PlanBuilder plan(state, now);
+  std::vector<ControlPosition> guards;
+  for (const ControlState* scope : control.scopes) guards.push_back({scope->log, scope->barrier});
+  plan.guard(guards);
+  add_attempt(plan, state, intent, 1, open->proposal.timeout, now);
   return plan.take();
 }
 

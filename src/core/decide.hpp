@@ -89,6 +89,7 @@ struct Propose {
   KeySource key_source = KeySource::derived;
   std::string call_id;
   Assessment assessment;
+  bool elsewhere = false;  // the client acts itself
   Timestamp now;
 };
 
@@ -168,7 +169,9 @@ Result<Plan> decide(const State& state, const RecordProbe& command);
 Result<Plan> decide(const State& state, const Resolve& command);
 
 // Time passed: commits two-step intents whose delay is over and that are confirmed, releases holds
-// for settling whose writes have settled, aborts expired holds. Empty plan where nothing is due.
+// for settling whose writes have settled, aborts expired holds. Of actions elsewhere: leave that
+// nobody took in time has failed, an outcome that nobody reported in time is lost (decide_lost).
+// Empty plan where nothing is due.
 // `control` is that of one intent, so ticks go intent by intent: due_intents lists them.
 std::vector<IntentId> due_intents(const State& state, Timestamp now);
 Result<Plan> decide_due(const State& state, const ControlView& control, IntentId intent,
@@ -181,6 +184,11 @@ Result<Plan> decide_lost(const State& state, IntentId intent, Timestamp now);
 // allowed.
 Result<Plan> decide_retry(const State& state, const ControlView& control, IntentId intent,
                           Timestamp now);
+
+// The client takes the leave that a released intent of its own gives: its one attempt. Errors:
+// not_found, conflict (no leave to take, or it was taken), halted.
+Result<Plan> decide_take(const State& state, const ControlView& control, IntentId intent,
+                         Timestamp now);
 
 // Delivered; empty plan where it was recorded before.
 Plan mark_delivered(const State& state, IntentId intent, Timestamp now);

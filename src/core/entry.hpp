@@ -157,6 +157,9 @@ struct IntentProposed {
   std::uint64_t attempts_max = 1;
   bool has_probe = false;
   std::uint64_t occurrence = 0;  // of a derived key: which repetition of the same call, from 1
+  // The client acts itself (its own shell, its own files): a commit is leave to act, an attempt is
+  // leave that was taken, and the outcome is what the client reports.
+  bool elsewhere = false;
 
   static auto fields(auto& v, auto& self) {
     v(1, "tool", self.tool);
@@ -174,6 +177,7 @@ struct IntentProposed {
     v(13, "attempts_max", self.attempts_max);
     v(14, "has_probe", self.has_probe);
     v(15, "occurrence", self.occurrence);
+    v(16, "elsewhere", self.elsewhere);
   }
   bool operator==(const IntentProposed&) const = default;
 };

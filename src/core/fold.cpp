@@ -121,7 +121,11 @@ public:
   bool operator()(const Outcome& outcome) {
     OpenIntent* open = find(outcome.intent);
     if (open == nullptr || outcome.attempt != open->attempts) return false;
-    if (open->phase != Phase::in_flight && open->phase != Phase::unknown) return false;
+    // Leave to act elsewhere that nobody took: nothing was done.
+    const bool untaken = open->phase == Phase::committed && open->proposal.elsewhere &&
+                         outcome.kind == OutcomeKind::failed &&
+                         outcome.source == OutcomeSource::recovery;
+    if (open->phase != Phase::in_flight && open->phase != Phase::unknown && !untaken) return false;
     if (is_person() != (outcome.source == OutcomeSource::person)) return false;
     if (is_person() && (entry_.author != outcome.resolver || open->phase != Phase::unknown ||
                         outcome.kind == OutcomeKind::unknown)) {

@@ -27,7 +27,11 @@ public:
         state_.fencing_token != attempt.fencing_token) {
       return;
     }
-    add(Dispatch{attempt.intent, attempt.number, attempt.fencing_token, attempt.deadline});
+    if (open->proposal.elsewhere) {
+      add(Permit{attempt.intent});
+    } else {
+      add(Dispatch{attempt.intent, attempt.number, attempt.fencing_token, attempt.deadline});
+    }
   }
 
   void operator()(const Outcome& outcome) {
@@ -47,6 +51,8 @@ public:
   }
 
   void operator()(const Decision& decision) {
+    const OpenIntent* released = open_in(state_, decision.intent, Phase::committed);
+    if (released != nullptr && released->proposal.elsewhere) add(Offer{decision.intent});
     if (!is_answer(state_, decision.intent, entry_)) return;
     add(Answer{decision.intent, entry_.position});
     add(Recheck{});

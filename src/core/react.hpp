@@ -17,6 +17,16 @@ struct Dispatch {
   Timestamp deadline;
   bool operator==(const Dispatch&) const = default;
 };
+// The client acts itself and took its leave: tell it to.
+struct Permit {
+  IntentId intent;
+  bool operator==(const Permit&) const = default;
+};
+// The client may act itself as soon as it takes the leave to: whoever waits for it takes it now.
+struct Offer {
+  IntentId intent;
+  bool operator==(const Offer&) const = default;
+};
 // Tell everybody who waits for the intent: its final answer is in the log at `answer`.
 struct Answer {
   IntentId intent;
@@ -44,7 +54,7 @@ struct Recheck {
   bool operator==(const Recheck&) const = default;
 };
 
-using Action = std::variant<Dispatch, Answer, Notify, RunProbe, Retry, Recheck>;
+using Action = std::variant<Dispatch, Permit, Offer, Answer, Notify, RunProbe, Retry, Recheck>;
 
 // `state` is the state after the entry was folded, and fold applied it; of one that it skipped, a
 // void decision say, nothing follows.

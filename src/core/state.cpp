@@ -84,7 +84,8 @@ std::optional<Timestamp> next_due(const State& state) {
         }
         break;
       case Phase::committed:
-        consider(intent.proposed_at);
+        consider(intent.proposal.elsewhere && intent.hold ? intent.hold->expires_at
+                                                          : intent.proposed_at);
         break;
       case Phase::in_flight:
         consider(intent.deadline);

@@ -30,6 +30,11 @@
 //   any but settling ── a person denies ──► abort
 //
 // The person who asked cannot be the one who allows.
+//
+// An action that its client performs itself (IntentProposed::elsewhere) is `committed` while it has
+// leave that nobody took, and `in_flight` once the client took it, for as long as it has said
+// nothing. Leave that is not taken by `expires_at` has failed; an outcome that is not reported by
+// the attempt's deadline is unknown (of a read: failed), and may still be reported later.
 
 #include <cstdint>
 #include <map>

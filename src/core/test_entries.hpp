@@ -27,6 +27,7 @@ inline std::vector<Body> sample_bodies() {
   intent.attempts_max = 3;
   intent.has_probe = true;
   intent.occurrence = 2;
+  intent.elsewhere = true;
   Vote vote;
   vote.intent = IntentId{3};
   vote.voter = Principal{"operator"};

@@ -21,6 +21,8 @@ Api::Api(asio::any_io_executor executor, Harness& harness, ApiOptions options)
   add_stream("/v1/watch", Access::not_only_driver, &Api::watch_all);
   add("POST", "/v1/sessions/{}/wake", Access::driver_or_admin, &Api::wake);
   add("POST", "/v1/sessions/{}/intents", Access::driver, &Api::propose);
+  add("POST", "/v1/sessions/{}/permits", Access::driver, &Api::permit);
+  add("POST", "/v1/sessions/{}/outcomes", Access::driver, &Api::report);
   add("POST", "/v1/sessions/{}/intents/{}/vote", Access::approver, &Api::vote);
   add("POST", "/v1/sessions/{}/intents/{}/resolve", Access::approver_or_admin, &Api::resolve);
   add("GET", "/v1/pending", Access::not_only_driver, &Api::pending);

@@ -77,6 +77,9 @@ private:
   asio::awaitable<Answer> transcript(Request& request);
   asio::awaitable<Answer> wake(Request& request);
   asio::awaitable<Answer> propose(Request& request);
+  asio::awaitable<Answer> permit(Request& request);
+  asio::awaitable<Answer> ask(Request& request, Performer performer);
+  asio::awaitable<Answer> report(Request& request);
   asio::awaitable<Answer> session_answer(LogId session);
 
   // api_control.cpp

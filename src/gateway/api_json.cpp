@@ -36,6 +36,8 @@ std::string_view to_string(AnswerKind kind) {
       return "pending";
     case AnswerKind::refused:
       return "refused";
+    case AnswerKind::granted:
+      return "granted";
   }
   return "refused";
 }

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "core/codec.hpp"
@@ -120,8 +121,18 @@ asio::awaitable<Api::Answer> Api::wake(Request& request) {
 }
 
 asio::awaitable<Api::Answer> Api::propose(Request& request) {
+  co_return co_await ask(request, Performer::gavel);
+}
+
+asio::awaitable<Api::Answer> Api::permit(Request& request) {
+  co_return co_await ask(request, Performer::client);
+}
+
+asio::awaitable<Api::Answer> Api::ask(Request& request, Performer performer) {
   const auto& body = *request.body;
   CallRequest call;
+  call.performer = performer;
+  if (performer == Performer::client) call.call_id = std::string(string_or(body, "call_id"));
   call.session = LogId{request.parameters[0]};
   call.caller = request.caller;
   call.client = std::string(string_or(body, "client", "api"));
@@ -164,10 +175,45 @@ asio::awaitable<Api::Answer> Api::propose(Request& request) {
   }
   auto answer = running->take_answer();
   if (!answer) co_return std::unexpected(answer.error());
-  if (answer->kind != AnswerKind::pending && answer->intent.value > 0) {
+  const bool final = answer->kind == AnswerKind::result || answer->kind == AnswerKind::refused;
+  if (final && answer->intent.value > 0) {
     request.delivered.emplace(session, answer->intent);
   }
   co_return answer_json(*answer);
+}
+
+asio::awaitable<Api::Answer> Api::report(Request& request) {
+  const auto& body = *request.body;
+  ReportRequest report;
+  report.session = LogId{request.parameters[0]};
+  report.caller = request.caller;
+  if (const auto valid = check_log_name(report.session); !valid) {
+    co_return std::unexpected(valid.error());
+  }
+  report.intent =
+      IntentId{static_cast<std::uint64_t>(std::max<std::int64_t>(0, int_or(body, "intent", 0)))};
+  report.call_id = std::string(string_or(body, "call_id"));
+  report.tool = std::string(string_or(body, "tool"));
+  report.arguments = std::string(json_slice(request.exchange.request().body, {"arguments"}));
+  report.result = std::string(json_slice(request.exchange.request().body, {"result"}));
+  report.reason = std::string(string_or(body, "reason"));
+  const auto kind = string_or(body, "kind");
+  if (kind == "ok") {
+    report.kind = OutcomeKind::ok;
+  } else if (kind == "failed") {
+    report.kind = OutcomeKind::failed;
+  } else if (kind == "unknown") {
+    report.kind = OutcomeKind::unknown;
+  } else {
+    co_return fail(ErrorCode::invalid_argument, "\"kind\" must be ok, failed or unknown");
+  }
+  if (report.result == "null") report.result.clear();
+  if (!report.result.empty() && !report.result.starts_with('{')) {
+    co_return fail(ErrorCode::invalid_argument, "\"result\" must be a CallToolResult");
+  }
+  const auto intent = co_await harness_.report(std::move(report));
+  if (!intent) co_return std::unexpected(intent.error());
+  co_return write_json(json::object{{"intent", intent->value}});
 }
 
 }  // namespace gavel

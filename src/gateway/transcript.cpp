@@ -41,7 +41,7 @@ void Transcript::add(const Entry& entry) {
     record->second.decided = true;
     auto& item = record->second.item;
     item.reason = decision->reason;
-    if (decision->ruling == Ruling::abort) item.phase = "aborted";
+    item.phase = decision->ruling == Ruling::abort ? "aborted" : "committed";
   } else if (const auto* attempt = std::get_if<Attempt>(&entry.body)) {
     if (auto* item = find(attempt->intent)) {
       item->phase = "in_flight";

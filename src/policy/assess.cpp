@@ -4,6 +4,8 @@
 
 #include "base/text.hpp"
 #include "policy/compiled_policy.hpp"
+#include "policy/own_tools.hpp"
+#include "policy/shell.hpp"
 #include "policy/sql.hpp"
 
 namespace gavel {
@@ -34,6 +36,16 @@ std::string as_log_part(const std::string& name) {
                std::string_view("._@:-").find(c) != std::string_view::npos;
       });
   return fits ? name : "sha256:" + sha256(name).hex();
+}
+
+// Where a call's paths are looked at from, as it says itself.
+PathContext path_context_of(const json::value& arguments) {
+  PathContext context;
+  context.project = string_or(arguments, "project");
+  if (!context.project.starts_with('/')) context.project.clear();
+  const std::string directory(string_or(arguments, "directory"));
+  if (directory.starts_with('/')) context.directories.push_back(directory);
+  return context;
 }
 
 std::string default_reason(const Defaults& defaults, Verdict verdict, Effect effect,
@@ -161,6 +173,11 @@ CompiledPolicy::CompiledPolicy(PolicyContent content)
       catalogue_.emplace(tool_name(server.name, name), Listed{&server, &tool});
     }
   }
+  // What the file says of a tool counts instead.
+  const ServerSpec* own = listed("own__").server;
+  for (const auto& [name, tool] : own_tools().tools) {
+    catalogue_.emplace(tool_name(kOwnToolset, name), Listed{own, &tool});
+  }
 }
 
 CompiledPolicy::Place CompiledPolicy::make_place(std::size_t rule) {
@@ -192,12 +209,53 @@ CompiledPolicy::Listed CompiledPolicy::listed(std::string_view name) const {
   const auto server =
       std::find_if(content_.servers.begin(), content_.servers.end(),
                    [&](const ServerSpec& other) { return other.name == server_name; });
-  return {server == content_.servers.end() ? nullptr : &*server, nullptr};
+  if (server != content_.servers.end()) return {&*server, nullptr};
+  return {server_name == kOwnToolset ? &own_tools() : nullptr, nullptr};
 }
 
 const ToolSpec* CompiledPolicy::tool(const std::string& name) const {
   const auto found = catalogue_.find(name);
   return found == catalogue_.end() ? nullptr : found->second.tool;
+}
+
+CompiledPolicy::Classed CompiledPolicy::classify_command(const Call& call, const ToolSpec& tool,
+                                                         Effect declared) {
+  const auto* command =
+      call.arguments == nullptr ? nullptr : find(*call.arguments, tool.shell_argument);
+  if (command == nullptr || !command->is_string()) {
+    return {Effect::irreversible,
+            fmt::format("there is no shell command in the argument {}", tool.shell_argument)};
+  }
+  ShellClass classed =
+      classify_shell(view(command->get_string()), path_context_of(*call.arguments));
+  if (classed.effect >= declared) return {classed.effect, "shell: " + classed.reason};
+  return {declared, "as the catalogue states; shell: " + classed.reason};
+}
+
+CompiledPolicy::Classed CompiledPolicy::classify_paths(const Call& call, const ToolSpec& tool,
+                                                       Effect declared) {
+  const auto* value =
+      call.arguments == nullptr ? nullptr : find(*call.arguments, tool.path_argument);
+  json::array paths;
+  if (value != nullptr && value->is_array()) paths = value->get_array();
+  if (value != nullptr && value->is_string()) paths.push_back(*value);
+  const bool named = !paths.empty() && std::all_of(paths.begin(), paths.end(), [](const auto& p) {
+    return p.is_string() && !p.get_string().empty();
+  });
+  if (!named) {
+    return {std::max(declared, Effect::destructive),
+            fmt::format("there is no path in the argument {}", tool.path_argument)};
+  }
+  const Access access = declared > Effect::read ? Access::write
+                        : tool.path_deep        ? Access::read_all
+                                                : Access::read;
+  const PathContext context = path_context_of(*call.arguments);
+  Classed worst{declared, "as the catalogue states"};
+  for (const auto& path : paths) {
+    PathClass classed = classify_path(view(path.get_string()), access, context);
+    if (classed.effect > worst.effect) worst = {classed.effect, std::move(classed.reason)};
+  }
+  return worst;
 }
 
 CompiledPolicy::Classed CompiledPolicy::classify(const Call& call, const Listed& listed) const {
@@ -216,6 +274,8 @@ CompiledPolicy::Classed CompiledPolicy::classify(const Call& call, const Listed&
     if (classed.effect >= declared) return {classed.effect, "SQL: " + classed.reason};
     return {declared, "as the catalogue states; SQL: " + classed.reason};
   }
+  if (!tool.shell_argument.empty()) return classify_command(call, tool, declared);
+  if (!tool.path_argument.empty()) return classify_paths(call, tool, declared);
   const ToolHints& hints = call.hints;
   if (declared == Effect::read &&
       (hints.read_only == false || (hints.destructive == true && hints.read_only != true))) {
@@ -405,7 +465,9 @@ bool CompiledPolicy::may_ever_call(const Principal& principal, const std::string
   Effect most = Effect::destructive;
   if (found.tool != nullptr && found.tool->effect) {
     least = most = *found.tool->effect;
-    if (!found.tool->sql_argument.empty()) most = Effect::irreversible;
+    const bool classed = !found.tool->sql_argument.empty() || !found.tool->shell_argument.empty() ||
+                         !found.tool->path_argument.empty();
+    if (classed) most = Effect::irreversible;
     // Its server's hints may say that it writes.
     if (most == Effect::read) most = Effect::write;
   }

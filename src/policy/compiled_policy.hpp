@@ -119,6 +119,8 @@ private:
 
   Listed listed(std::string_view name) const;
   Classed classify(const Call& call, const Listed& listed) const;
+  static Classed classify_command(const Call& call, const ToolSpec& tool, Effect declared);
+  static Classed classify_paths(const Call& call, const ToolSpec& tool, Effect declared);
   Place make_place(std::size_t rule);
   static bool in_effects(const Place& place, Effect effect) {
     return (place.effects >> static_cast<unsigned>(effect) & 1) != 0;

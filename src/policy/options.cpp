@@ -90,6 +90,18 @@ constexpr Option kToolOptions[] = {
             "with `effect: read` they alone decide, any other effect is the least that is assumed.",
      .min = 1,
      .max = 128},
+    {.name = "shell",
+     .doc = "The argument that holds a shell command. Each call is then classed by what its "
+            "commands do; with `effect: read` they alone decide, any other effect is the least "
+            "that is assumed.",
+     .min = 1,
+     .max = 128},
+    {.name = "path",
+     .doc = "The argument that holds a file's path, or a list of them. A write inside the call's "
+            "`project` keeps the tool's effect, one outside is destructive, and so is to touch a "
+            "secret.",
+     .min = 1,
+     .max = 128},
     {.name = "input_schema",
      .kind = json_schema,
      .doc = "JSON Schema of the arguments, checked beside the server's own."},
@@ -314,7 +326,8 @@ constexpr OptionGroup kDaemon = {"daemon", "The daemon's own settings. A change 
 constexpr Option kRootOptions[] = {
     {.name = "servers",
      .kind = groups_by_name,
-     .doc = "Upstream MCP servers by name: small letters, digits and `-`.",
+     .doc = "Upstream MCP servers by name: small letters, digits and `-`. `own` is none: under it "
+            "stand the tools of agent programs themselves (docs/hooks.md).",
      .group = &kServer,
      .name_pattern = "[a-z0-9][a-z0-9-]{0,31}"},
     {.name = "defaults", .kind = group, .doc = "Verdicts by effect.", .group = &kDefaults},

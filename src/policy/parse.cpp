@@ -9,6 +9,7 @@
 
 #include "base/text.hpp"
 #include "policy/compiled_policy.hpp"
+#include "policy/own_tools.hpp"
 #include "policy/probe.hpp"
 #include "policy/settings.hpp"
 
@@ -177,6 +178,7 @@ private:
     server.concurrency_max = count_of(settings, "concurrency");
     server.queue_max = count_of(settings, "queue");
     server.timeout = duration_of(settings, "timeout");
+    if (name == kOwnToolset && !find_option(name, "timeout")) server.timeout = own_tools().timeout;
     if (const auto* rate = find(settings, "rate")) {
       const auto* per_second = find(*rate, "per_second");
       if (per_second != nullptr) server.rate.per_second = per_second->to_number<double>();
@@ -195,6 +197,14 @@ private:
   void check_server(const ServerSpec& server) {
     const Path path{"servers", server.name};
     const auto at = [&](const std::string& option) { return Path{"servers", server.name, option}; };
+    if (server.name == kOwnToolset) {
+      for (const auto& option : {"command", "url", "environment", "headers"}) {
+        if (find_option(server.name, option)) {
+          error(at(option), "`own` is what agents do by themselves: there is nothing to reach");
+        }
+      }
+      return;
+    }
     if (server.command.empty() == server.url.empty()) {
       error(path, server.url.empty()
                       ? "says neither `command` (a program to start) nor `url` (where it listens)"
@@ -271,6 +281,15 @@ private:
     if (find(settings, "timeout") != nullptr) tool.timeout = duration_of(settings, "timeout");
     tool.attempts_max = count_of(settings, "retries") + 1;
     tool.sql_argument = text_of(settings, "sql");
+    tool.shell_argument = text_of(settings, "shell");
+    tool.path_argument = text_of(settings, "path");
+    const int classed = (tool.sql_argument.empty() ? 0 : 1) +
+                        (tool.shell_argument.empty() ? 0 : 1) +
+                        (tool.path_argument.empty() ? 0 : 1);
+    if (classed > 1) {
+      error({"servers", server, "tools", name},
+            "has more than one of `sql`, `shell` and `path`; a tool is classed by one of them");
+    }
     tool.input_schema = schema_of(settings, "input_schema");
     tool.output_schema = schema_of(settings, "output_schema");
     if (tool.attempts_max > 1 && tool.effect != Effect::read && tool.idempotent != true) {
@@ -298,6 +317,11 @@ private:
     for (ServerSpec& server : content.servers) {
       for (auto& [name, tool] : server.tools) {
         if (!tool.probe) continue;
+        if (server.name == kOwnToolset) {
+          error({"servers", server.name, "tools", name, "probe"},
+                "nobody but the agent's program could run a probe of its own tools");
+          continue;
+        }
         const Path path{"servers", server.name, "tools", name, "probe"};
         if (tool.effect == Effect::read && tool.sql_argument.empty()) {
           warning(path, "a read needs no probe");
@@ -323,6 +347,13 @@ private:
       for (const auto& [other, tool] : server.tools) {
         known.push_back(tool_name(server.name, other));
         if (known.back() != name) continue;
+        if (server.name == kOwnToolset || !tool.shell_argument.empty() ||
+            !tool.path_argument.empty()) {
+          error(path, fmt::format("{} cannot be a probe: it is an agent's own tool, or classed by "
+                                  "its arguments",
+                                  name));
+          return nullptr;
+        }
         if (tool.effect == Effect::read) return &tool;
         error(path, fmt::format("{} must be declared with `effect: read` to be a probe", name));
         return nullptr;
@@ -381,7 +412,7 @@ private:
         continue;
       }
       const std::string server = prefix.substr(0, split);
-      if (content.servers.empty() ||
+      if (content.servers.empty() || server == kOwnToolset ||
           std::any_of(content.servers.begin(), content.servers.end(),
                       [&](const ServerSpec& other) { return other.name == server; })) {
         continue;

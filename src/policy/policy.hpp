@@ -40,7 +40,11 @@ struct ToolSpec {
   std::optional<Duration> timeout;
   std::uint64_t attempts_max = 1;  // retries + 1; over 1 only for reads and idempotent tools
   std::optional<ProbeSpec> probe;
-  std::string sql_argument;  // the argument that holds SQL, classed by what it does; may be empty
+  // Arguments that are classed by what they say, each call anew; may be empty.
+  std::string sql_argument;
+  std::string shell_argument;                // a shell command
+  std::string path_argument;                 // a file, or a list of files
+  bool path_deep = false;                    // what lies below it is read, too
   std::optional<json::value> input_schema;   // checked beside the server's own
   std::optional<json::value> output_schema;  // checked instead of the server's own
 };
@@ -49,6 +53,10 @@ struct RateSpec {
   double per_second = 0;  // 0: unlimited
   std::uint64_t burst = 1;
 };
+
+// The toolset of what agent programs do by themselves, seen by their hooks: own__shell, own__edit.
+// It has a catalogue of its own (policy/own_tools.hpp) and nothing to start or connect to.
+inline constexpr std::string_view kOwnToolset = "own";
 
 struct ServerSpec {
   std::string name;  // of [a-z0-9-]: "pg"

@@ -112,12 +112,28 @@ CallAnswer pending_answer(const LogId& session, const OpenIntent& intent) {
   CallAnswer answer;
   answer.kind = AnswerKind::pending;
   answer.intent = intent.id;
+  if (intent.proposal.elsewhere && intent.phase == Phase::in_flight) {
+    answer.kind = AnswerKind::refused;
+    answer.code = ErrorCode::conflict;
+    answer.text = fmt::format(
+        "leave for this call of {} was given already, as {}, and is given once; what came of it is "
+        "not known yet",
+        intent.proposal.tool, name);
+    return answer;
+  }
   if (intent.phase == Phase::held && intent.hold) {
     const std::string_view why =
         intent.hold->reason == HoldReason::settling ? "until the session's last write has settled"
         : intent.hold->reason == HoldReason::two_step
             ? "for a delay and a confirmation by somebody else (a two-step operation)"
             : "for approval";
+    if (intent.proposal.elsewhere) {
+      answer.text = fmt::format(
+          "{} is held {}, as {}. It was not done. A person decides with: gavel approve {} | gavel "
+          "deny {}. Then repeat exactly the same call.",
+          intent.proposal.tool, why, name, name, name);
+      return answer;
+    }
     answer.text = fmt::format(
         "{} is held {}, as {}. Nothing has been done yet. Call the same tool again with the same "
         "arguments to "

@@ -32,6 +32,9 @@ struct Caller {
   bool has(Role role) const;
 };
 
+// Who acts once it is decided: Gavel, through a server, or the client that asks, by itself.
+enum class Performer { gavel, client };
+
 struct CallRequest {
   LogId session;
   std::optional<Epoch>
@@ -45,6 +48,8 @@ struct CallRequest {
   std::string input;
   std::string key;      // idempotency key that the client chose; may be empty
   std::string call_id;  // the client's own id of the call; may be empty
+  // client: for leave to act (tools own__*); the answer is granted, pending or refused.
+  Performer performer = Performer::gavel;
   json::object meta;    // of the request, to pass on (progressToken removed)
   // How long the caller can wait. Then it gets a `pending` answer and the action goes on.
   SteadyTime patience;
@@ -57,6 +62,7 @@ enum class AnswerKind {
   pending,  // held or still running: ask again with the same call
   refused,  // denied, halted, expired, budget, unknown outcome: `text` says which rule, why, what
             // next
+  granted,  // of Performer::client: act now, once, and report the outcome
 };
 
 struct CallAnswer {
@@ -67,6 +73,21 @@ struct CallAnswer {
   std::string rpc_error;                 // of refused: the server's own JSON-RPC error object
   ErrorCode code = ErrorCode::internal;  // of refused
   bool replayed = false;
+};
+
+// What a client says of an action that it had leave for.
+struct ReportRequest {
+  LogId session;
+  Caller caller;
+  // Which: its intent where it is known, else the client's id of the call, else the oldest one that
+  // runs with this tool and these arguments.
+  IntentId intent;
+  std::string call_id;
+  std::string tool;
+  std::string arguments;  // JSON object text
+  OutcomeKind kind = OutcomeKind::failed;
+  std::string result;  // JSON text of a CallToolResult; may be empty
+  std::string reason;  // of failed and unknown
 };
 
 struct SessionView {
@@ -113,6 +134,10 @@ public:
   // Errors are those that leave no decision: stale_epoch, key_reused, invalid_argument, not_found
   // (tool), storage_failed, busy. Everything else is an answer.
   virtual asio::awaitable<Result<CallAnswer>> call(CallRequest request) = 0;
+  // Records what came of an action that the caller had leave for, and returns its intent once that
+  // is durable. What is recorded already stays. Errors: not_found (no such action is open),
+  // conflict (no leave was taken), permission_denied (somebody else's).
+  virtual asio::awaitable<Result<IntentId>> report(ReportRequest request) = 0;
   // The caller has been given this intent's final answer.
   virtual void delivered(const LogId& session, IntentId intent) = 0;
   // Tools that this caller may ever call, of all upstreams, in a stable order.

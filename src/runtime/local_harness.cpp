@@ -47,7 +47,9 @@ void LocalHarness::say(const std::string& line) const {
 Status LocalHarness::start() {
   TRY(control_.load());
   TRY(record_policy());
-  for (const auto& spec : policy_->servers()) add_upstream(spec);
+  for (const auto& spec : policy_->servers()) {
+    if (spec.name != kOwnToolset) add_upstream(spec);
+  }
   // Sessions with holds, attempts or unknown outcomes ask for attention in the timer index.
   constexpr std::size_t kOpenSessionsMax = 100'000;
   ASSIGN_OR_RETURN(const auto open, log_.due(Timestamp{INT64_MAX}, kOpenSessionsMax));
@@ -109,6 +111,11 @@ asio::awaitable<Status> LocalHarness::attach(ServerSpec spec, Caller caller) {
   if (!caller.has(Role::admin)) {
     co_return fail(ErrorCode::permission_denied,
                    "attaching a server runs a command: it takes the role admin");
+  }
+  if (spec.name == kOwnToolset) {
+    co_return fail(
+        ErrorCode::invalid_argument,
+        "\"own\" is the name of what agents do by themselves; choose another with --name");
   }
   if (upstreams_.contains(spec.name)) {
     co_return fail(

@@ -49,6 +49,7 @@ public:
   asio::awaitable<void> close();
 
   asio::awaitable<Result<CallAnswer>> call(CallRequest request) override;
+  asio::awaitable<Result<IntentId>> report(ReportRequest request) override;
   void delivered(const LogId& session, IntentId intent) override;
   asio::awaitable<Result<std::vector<ToolView>>> tools(Caller caller) override;
   asio::awaitable<UpstreamReply> pass_through(const std::string& upstream,
@@ -101,7 +102,19 @@ private:
                                               Callbacks callbacks);
   asio::awaitable<Result<CallAnswer>> replay(LogId session, IntentId intent, std::string tool,
                                              SteadyTime patience);
+  Propose command_of(const CallRequest& request, const json::value& arguments, std::string toolset);
+  // Nothing where the catalogue has no schema, or the arguments satisfy it.
+  std::optional<CallAnswer> breaks_catalogue(const CallRequest& request,
+                                             const json::value& arguments) const;
   asio::awaitable<void> record_refusal(LogId session, CallRequest request, Error error);
+
+  // --- actions that clients perform (local_harness_permits.cpp) ---
+  asio::awaitable<Result<CallAnswer>> permit(CallRequest request);
+  asio::awaitable<CallAnswer> wait_for_leave(CallRequest request, IntentId intent,
+                                             Callbacks callbacks);
+  void take_leave(Session& session, IntentId intent);
+  void give_leave(Session& session, IntentId intent);
+  void lose_elsewhere(Session& session);
 
   // --- actions (local_harness_actions.cpp) ---
   void perform(Session& session, const Action& action, const Batch& batch);

@@ -23,7 +23,8 @@ constexpr std::chrono::milliseconds kBusyPause{20};
 std::vector<IntentId> intents_in(const State& state, Phase phase) {
   std::vector<IntentId> found;
   for (const auto& [id, open] : state.open) {
-    if (open.phase == phase) found.push_back(id);
+    // A client that acts itself may still be at it, or come for its leave.
+    if (open.phase == phase && !open.proposal.elsewhere) found.push_back(id);
   }
   return found;
 }
@@ -34,6 +35,10 @@ void LocalHarness::perform(Session& session, const Action& action, const Batch& 
   std::visit(
       Overloaded{
           [&](const Dispatch& dispatch) { start_attempt(session, dispatch); },
+          [&](const Permit& permit) { give_leave(session, permit.intent); },
+          [&](const Offer& offer) {
+            if (session.waiters.contains(offer.intent)) take_leave(session, offer.intent);
+          },
           [&](const Answer& answer) { give_answer(session, answer, batch); },
           [&](const Notify& notify) {
             const auto context = session.contexts.find(notify.intent);

@@ -12,6 +12,7 @@
 #include "runtime/answers.hpp"
 #include "runtime/completion.hpp"
 #include "runtime/local_harness.hpp"
+#include "runtime/waiter_guard.hpp"
 
 namespace gavel {
 namespace {
@@ -34,37 +35,6 @@ Status add_input(Propose& command, const CallRequest& request, const json::value
   command.digest = canonical_digest(whole);
   return {};
 }
-
-// Takes the waiter and its callbacks back, however the waiting coroutine ends.
-class WaiterGuard {
-public:
-  WaiterGuard(Sessions& sessions, LogId session, IntentId intent, Waiter& waiter,
-              Callbacks callbacks)
-      : sessions_(sessions),
-        session_(std::move(session)),
-        intent_(intent),
-        waiter_(waiter),
-        callbacks_(callbacks) {
-    if (Session* hot = sessions_.find(session_)) hot->waiters.emplace(intent_, &waiter_);
-  }
-  ~WaiterGuard() {
-    Session* hot = sessions_.find(session_);
-    if (hot == nullptr) return;
-    const auto [begin, end] = hot->waiters.equal_range(intent_);
-    const auto mine = std::find_if(begin, end, [&](const auto& w) { return w.second == &waiter_; });
-    if (mine != end) hot->waiters.erase(mine);
-    if (callbacks_ == Callbacks::own) hot->contexts.erase(intent_);
-  }
-  WaiterGuard(const WaiterGuard&) = delete;
-  WaiterGuard& operator=(const WaiterGuard&) = delete;
-
-private:
-  Sessions& sessions_;
-  LogId session_;
-  IntentId intent_;
-  Waiter& waiter_;
-  Callbacks callbacks_;
-};
 
 }  // namespace
 
@@ -103,6 +73,7 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::call(CallRequest request) {
                                request.caller.principal.value));
   }
   if (const auto healthy = log_.health(); !healthy) co_return std::unexpected(healthy.error());
+  if (request.performer == Performer::client) co_return co_await permit(std::move(request));
   const auto found = co_await find_tool(request.tool);
   if (!found) co_return std::unexpected(found.error());
   const Tool& tool = *found->tool;
@@ -119,16 +90,7 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::call(CallRequest request) {
                                     valid.error().message));
     }
   }
-  if (const ToolSpec* spec = policy_->tool(request.tool); spec != nullptr && spec->input_schema) {
-    const auto schema = JsonSchema::compile(*spec->input_schema);
-    const auto valid = schema ? schema->validate(*arguments) : std::unexpected(schema.error());
-    if (!valid) {
-      co_return refusal(
-          ErrorCode::invalid_argument,
-          fmt::format("{} was not called: its arguments break the catalogue's schema: {}",
-                      request.tool, valid.error().message));
-    }
-  }
+  if (auto broken = breaks_catalogue(request, *arguments)) co_return std::move(*broken);
 
   Call assessed;
   assessed.principal = request.caller.principal;
@@ -139,16 +101,34 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::call(CallRequest request) {
   assessed.now = clock_.now();
   Assessment assessment = policy_->assess(assessed);
 
+  Propose command = command_of(request, *arguments, tool.upstream);
+  if (const auto added = add_input(command, request, *arguments); !added) {
+    co_return std::unexpected(added.error());
+  }
+  co_return co_await propose(std::move(request), std::move(command), std::move(assessment));
+}
+
+std::optional<CallAnswer> LocalHarness::breaks_catalogue(const CallRequest& request,
+                                                         const json::value& arguments) const {
+  const ToolSpec* spec = policy_->tool(request.tool);
+  if (spec == nullptr || !spec->input_schema) return std::nullopt;
+  const auto schema = JsonSchema::compile(*spec->input_schema);
+  const auto valid = schema ? schema->validate(arguments) : std::unexpected(schema.error());
+  if (valid) return std::nullopt;
+  return refusal(ErrorCode::invalid_argument,
+                 fmt::format("{} was not called: its arguments break the catalogue's schema: {}",
+                             request.tool, valid.error().message));
+}
+
+Propose LocalHarness::command_of(const CallRequest& request, const json::value& arguments,
+                                 std::string toolset) {
   Propose command;
   command.requester = request.caller.principal;
   command.epoch = request.epoch.value_or(Epoch{1});
   command.tool = request.tool;
-  command.toolset = tool.upstream;
+  command.toolset = std::move(toolset);
   command.arguments = Payload::of(request.arguments);
-  command.digest = canonical_digest(*arguments);
-  if (const auto added = add_input(command, request, *arguments); !added) {
-    co_return std::unexpected(added.error());
-  }
+  command.digest = canonical_digest(arguments);
   command.call_id = request.call_id;
   if (!request.key.empty()) {
     command.key = request.key;
@@ -157,7 +137,7 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::call(CallRequest request) {
     command.key = "call:" + request.call_id;
     command.key_source = KeySource::call_id;
   }
-  co_return co_await propose(std::move(request), std::move(command), std::move(assessment));
+  return command;
 }
 
 Status LocalHarness::open_if_new(Session& session, const Principal& agent,
@@ -208,7 +188,8 @@ Result<Proposed> LocalHarness::commit_proposal(Session& session, const CallReque
                                               command.assessment.budgets);
     auto proposed = decide(session.state, view, command);
     if (!proposed) return std::unexpected(proposed.error());
-    const bool is_read = command.assessment.effect == Effect::read;
+    // A client may not act on leave that is not durable: only Gavel can mend what is lost then.
+    const bool is_read = command.assessment.effect == Effect::read && !command.elsewhere;
     const bool deferrable = (proposed->disposition == Disposition::dispatch && is_read) ||
                             proposed->disposition == Disposition::replay ||
                             proposed->disposition == Disposition::attach;

@@ -124,6 +124,7 @@ asio::awaitable<Result<Epoch>> LocalHarness::wake(LogId id, Caller caller, std::
   if (const auto durable = co_await wait_durable(completion); !durable) {
     co_return std::unexpected(durable.error());
   }
+  if (Session* session = sessions_.find(id)) lose_elsewhere(*session);
   // What the earlier driver left in flight settles by itself: by its answer, a probe or an
   // idempotent retry.
   const SteadyTime until = clock_.steady() + kWakeSettles;

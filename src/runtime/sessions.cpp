@@ -307,9 +307,16 @@ void Sessions::arm(Session& session, Duration at_least) {
   // An attempt's deadline is its executor's business while it runs here.
   std::optional<Timestamp> due;
   for (const auto& [id, intent] : session.state.open) {
-    if (intent.phase != Phase::held || !intent.hold) continue;
+    if (intent.proposal.elsewhere && intent.phase == Phase::in_flight) {
+      due = due ? std::min(*due, intent.deadline) : intent.deadline;
+      continue;
+    }
+    const bool waits = intent.phase == Phase::held ||
+                       (intent.proposal.elsewhere && intent.phase == Phase::committed);
+    if (!waits || !intent.hold) continue;
     Timestamp at = intent.hold->expires_at;
-    if (intent.hold->reason == HoldReason::two_step && is_confirmed(intent)) {
+    if (intent.phase == Phase::held && intent.hold->reason == HoldReason::two_step &&
+        is_confirmed(intent)) {
       at = std::min(at, intent.hold->not_before);
     }
     due = due ? std::min(*due, at) : at;

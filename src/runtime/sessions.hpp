@@ -35,6 +35,7 @@ struct Waiter {
   asio::steady_timer* wake =
       nullptr;  // expires at the waiter's patience; cancelled when `answer` is set
   std::optional<CallAnswer> answer;
+  bool may_act = false;  // this client, itself: its leave is durable
 };
 
 // Whether the call's callbacks belong to this waiter: they are those of the call that made the
@@ -65,6 +66,7 @@ struct Session {
   std::multimap<IntentId, Waiter*> waiters;
   std::map<IntentId, CallContext> contexts;
   std::map<IntentId, int> running;         // attempts and probes that this process runs
+  std::map<std::string, IntentId> takers;  // calls that took the leave of an earlier call's intent
   std::map<Digest, std::string> payloads;  // large payloads not yet durable
   std::unique_ptr<asio::steady_timer> due_timer;
   std::optional<Timestamp> due_armed;

@@ -1,0 +1,79 @@
+#include "cli/json_edit.hpp"
+
+#include <gtest/gtest.h>
+
+#include "cli/hook_setup.hpp"
+
+namespace gavel {
+namespace {
+
+const std::vector<std::string> kList{"hooks", "Pre"};
+
+std::string appended(std::string_view text) {
+  const auto out = append_element(text, kList, "7");
+  return out ? *out : "error: " + out.error().message;
+}
+
+TEST(JsonEdit, MakesWhatIsMissing) {
+  EXPECT_EQ(appended(""), "{\n  \"hooks\": {\n    \"Pre\": [\n      7\n    ]\n  }\n}\n");
+  EXPECT_EQ(appended("{\"a\": 1}"),
+            "{\"a\": 1,\n  \"hooks\": {\n    \"Pre\": [\n      7\n    ]\n  }\n}");
+}
+
+TEST(JsonEdit, KeepsCommentsOrderAndIndentation) {
+  EXPECT_EQ(appended("{\n  // first\n  \"hooks\": {\n    \"Pre\": [\n      1 // one\n    ]\n  },\n"
+                     "  \"z\": [ 1,2 ] /* end */\n}\n"),
+            "{\n  // first\n  \"hooks\": {\n    \"Pre\": [\n      1,\n      7 // one\n    ]\n  },\n"
+            "  \"z\": [ 1,2 ] /* end */\n}\n");
+  EXPECT_EQ(appended("{\"hooks\":{\"Pre\":[1,],},}"), "{\"hooks\":{\"Pre\":[1,\n  7\n],},}");
+}
+
+TEST(JsonEdit, RefusesWhatItDoesNotUnderstand) {
+  for (const auto* text :
+       {"{", "[]", "7", "{\"hooks\": 7}", "{\"hooks\": {\"Pre\": {}}}", "{\"hooks\": []}", "{} x",
+        "{\"a\" 1}", "{\"a\": }", "{\"a\": \"x}", "/* {}"}) {
+    EXPECT_TRUE(appended(text).starts_with("error: ")) << text;
+  }
+}
+
+TEST(JsonEdit, RemovesWhatItAppendedAndNothingElse) {
+  const auto is_seven = [](std::string_view element) { return element == "7"; };
+  for (const auto* text :
+       {"{}", "{\n  \"a\": 1\n}\n", "{\n  \"hooks\": {\n    \"Post\": [7]\n  }\n}\n",
+        "{\n  \"hooks\": {\n    \"Pre\": [\n      1\n    ]\n  }\n}\n",
+        "{\n  // mine\n  \"b\": [7]\n}\n"}) {
+    const auto back = remove_elements(appended(text), kList, is_seven);
+    ASSERT_TRUE(back) << text;
+    EXPECT_EQ(*back, text);
+  }
+}
+
+TEST(HookSetup, EditsAreStableAndReversible) {
+  const std::vector<std::string> command{"/opt/my gavel/gavel", "hook", "x"};
+  for (const auto program : {AgentProgram::claude_code, AgentProgram::codex, AgentProgram::gemini,
+                             AgentProgram::cursor}) {
+    const std::string start = "{\n  \"version\": 1,\n  \"theme\": \"dark\"\n}\n";
+    const std::vector<std::string> run{"/opt/my gavel/gavel", "hook",
+                                       std::string(to_string(program))};
+    const auto once = with_hooks(program, start, run);
+    ASSERT_TRUE(once) << once.error().message;
+    EXPECT_NE(once->find("'/opt/my gavel/gavel' hook"), std::string::npos) << *once;
+    EXPECT_NE(once->find("|| exit 2"), std::string::npos);
+    EXPECT_EQ(with_hooks(program, *once, run).value(), *once);
+    EXPECT_EQ(without_hooks(program, *once).value(), start);
+    auto moved = run;
+    moved[0] = "/usr/bin/gavel";
+    const auto other = with_hooks(program, *once, moved);
+    ASSERT_TRUE(other);
+    EXPECT_EQ(other->find("my gavel"), std::string::npos) << "the old one is replaced";
+  }
+}
+
+TEST(HookSetup, ShowsTheLinesThatChange) {
+  EXPECT_EQ(line_diff("a\nb\nc\n", "a\nx\nc\n"), "  a\n- b\n+ x\n  c\n");
+  EXPECT_EQ(line_diff("a\n", "a\n"), "");
+  EXPECT_EQ(line_diff("", "a\n"), "+ a\n");
+}
+
+}  // namespace
+}  // namespace gavel

@@ -1,0 +1,12 @@
+#pragma once
+// The catalogue of what agent programs do by themselves: own__shell, own__read, own__edit and so
+// on, the same names whatever the program calls them (protocol/hooks.hpp translates). A policy may
+// list them anew under `servers: own:`. What is not here is unlisted, so destructive.
+
+#include "policy/policy.hpp"
+
+namespace gavel {
+
+const ServerSpec& own_tools();
+
+}  // namespace gavel
