@@ -76,7 +76,8 @@ Result<int> run_run(Context& context, const RunOptions& options) {
   environment["GAVEL_URL"] = client.url();
   environment["GAVEL_MCP_URL"] = driver->mcp_url;
   environment["GAVEL_TOKEN"] = token;
-  environment["GAVEL_STATE"] = state.string();
+  // There lie the tokens of people.
+  environment.erase("GAVEL_STATE");
   // For the agent's own connections: its libraries do not know the certificate of this daemon.
   const auto& trust = client.address().trust;
   if (!trust.certificate.empty()) environment["GAVEL_CA"] = trust.certificate;

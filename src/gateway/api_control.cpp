@@ -1,6 +1,10 @@
 // Votes, halts, tools and policy.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
+
+#include "base/text.hpp"
 #include "gateway/api.hpp"
 #include "gateway/api_query.hpp"
 
@@ -29,6 +33,18 @@ ToolHints hints_of(const json::object& definition) {
   const auto* annotations = find_object(definition, "annotations");
   return {hint(annotations, "readOnlyHint"), hint(annotations, "destructiveHint"),
           hint(annotations, "idempotentHint")};
+}
+
+// Without its scope, a misspelt one would mean everything.
+Status check_members(const json::value& body, std::initializer_list<std::string_view> known) {
+  for (const auto& member : body.as_object()) {
+    const std::string_view name{member.key().data(), member.key().size()};
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("\"{}\" is not known here; there is: {}", for_display(name, 100),
+                            fmt::join(known, ", ")));
+  }
+  return {};
 }
 
 }  // namespace
@@ -100,6 +116,9 @@ asio::awaitable<Api::Answer> Api::halts(Request&) {
 }
 
 asio::awaitable<Api::Answer> Api::raise_halt(Request& request) {
+  if (auto known = check_members(*request.body, {"scope", "mode", "reason"}); !known) {
+    co_return std::unexpected(known.error());
+  }
   const auto mode = string_or(*request.body, "mode", "halt");
   if (mode != "halt" && mode != "freeze") {
     co_return fail(ErrorCode::invalid_argument, "\"mode\" must be \"halt\" or \"freeze\"");
@@ -113,6 +132,9 @@ asio::awaitable<Api::Answer> Api::raise_halt(Request& request) {
 }
 
 asio::awaitable<Api::Answer> Api::resume(Request& request) {
+  if (auto known = check_members(*request.body, {"scope", "reason"}); !known) {
+    co_return std::unexpected(known.error());
+  }
   const auto done =
       co_await harness_.resume(std::string(string_or(*request.body, "scope", "everything")),
                                std::string(string_or(*request.body, "reason")), request.caller);
@@ -162,7 +184,8 @@ asio::awaitable<Api::Answer> Api::explain(Request& request) {
   }
   call.arguments = arguments != nullptr ? arguments : &no_arguments;
   // What the server says of its tool counts too, where it is known.
-  if (const auto tools = co_await harness_.tools(request.caller)) {
+  if (const auto tools =
+          co_await harness_.tools(request.caller, std::string(split_tool_name(call.tool).first))) {
     for (const auto& tool : *tools) {
       if (tool.name == call.tool) call.hints = hints_of(tool.definition);
     }

@@ -39,7 +39,7 @@ std::string McpCatalogue::full_name(std::string_view name, const std::string& se
 }
 
 asio::awaitable<Result<std::string>> McpCatalogue::list_tools(Caller caller, std::string server) {
-  auto tools = co_await harness_.tools(std::move(caller));
+  auto tools = co_await harness_.tools(std::move(caller), server);
   if (!tools) co_return std::unexpected(tools.error());
   json::array list;
   for (auto& tool : *tools) {
@@ -53,20 +53,27 @@ asio::awaitable<Result<std::string>> McpCatalogue::list_tools(Caller caller, std
 }
 
 asio::awaitable<json::value> McpCatalogue::mirrored_schema(Caller caller, std::string name) {
+  const std::string server(split_tool_name(name).first);
   const auto now = std::chrono::steady_clock::now();
-  if (mirrored_at_ == SteadyTime::min() || now - mirrored_at_ > kMirroredFor) {
-    const auto tools = co_await harness_.tools(std::move(caller));
-    mirrored_at_ = now;
-    mirrored_.clear();
+  if (now - mirrored_[server].at > kMirroredFor) {
+    const auto tools = co_await harness_.tools(std::move(caller), server);
+    Mirrored seen{now, {}};
     for (const auto& tool : tools.value_or(std::vector<ToolView>{})) {
       const auto* schema = find(tool.definition, "inputSchema");
       if (schema == nullptr) continue;
       const auto annotated = param_headers_of(*schema);
-      if (annotated && !annotated->empty()) mirrored_.emplace(tool.name, *schema);
+      if (annotated && !annotated->empty()) seen.schemas.emplace(tool.name, *schema);
     }
+    // A name that no server has is not kept.
+    if (!tools || tools->empty()) {
+      mirrored_.erase(server);
+      co_return nullptr;
+    }
+    mirrored_[server] = std::move(seen);
   }
-  const auto found = mirrored_.find(name);
-  if (found == mirrored_.end()) co_return nullptr;
+  const auto& schemas = mirrored_[server].schemas;
+  const auto found = schemas.find(name);
+  if (found == schemas.end()) co_return nullptr;
   co_return found->second;
 }
 

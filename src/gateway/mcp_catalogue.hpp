@@ -62,9 +62,12 @@ private:
 
   asio::any_io_executor executor_;
   Harness& harness_;
-  std::unordered_map<std::string, std::string> owners_;    // URI to server
-  std::unordered_map<std::string, json::value> mirrored_;  // tool to schema
-  SteadyTime mirrored_at_ = SteadyTime::min();
+  std::unordered_map<std::string, std::string> owners_;  // URI to server
+  struct Mirrored {
+    SteadyTime at = {};
+    std::unordered_map<std::string, json::value> schemas;  // by tool
+  };
+  std::unordered_map<std::string, Mirrored> mirrored_;  // by server
 };
 
 }  // namespace gavel

@@ -53,6 +53,23 @@ bool is_secret(std::string_view name, std::string_view value) {
                      [&](auto prefix) { return value.starts_with(prefix); });
 }
 
+// An argument that sets or names a secret somewhere inside: "API_TOKEN=x", "Authorization: Bearer
+// x", a line for a shell.
+bool hides_secret(std::string_view argument) {
+  for (std::size_t at = 0; at < argument.size();) {
+    const auto end = std::min(argument.find_first_of(" \t\n;&|'\"()", at), argument.size());
+    const std::string_view piece = argument.substr(at, end - at);
+    const auto mark = piece.find_first_of("=:");
+    const bool is_url = mark != std::string_view::npos && piece.substr(mark).starts_with("://");
+    if (mark != std::string_view::npos && !is_url && names_secret(piece.substr(0, mark)))
+      return true;
+    if (is_secret("", piece)) return true;
+    if (mark != std::string_view::npos && is_secret("", piece.substr(mark + 1))) return true;
+    at = end + 1;
+  }
+  return is_secret("", argument);
+}
+
 // "${VAR}", "${input:key}": the client fills it in; Gavel does not.
 bool is_placeholder(std::string_view value) {
   return value.find("${") != std::string_view::npos ||
@@ -170,10 +187,13 @@ private:
             "the argument \"{}\" is not filled in here: write it out", for_display(word, 100)));
       }
       if (secret_follows || (is_flag && equals != std::string::npos && names_secret(flag)) ||
-          is_secret("", word)) {
+          hides_secret(word)) {
         server.secrets.emplace_back(is_flag ? std::string(flag) : "an argument");
-        word = is_flag && equals != std::string::npos ? fmt::format("{}={}", flag, kRemoved)
-                                                      : std::string(kRemoved);
+        // What is set keeps its name, where all of the argument is one setting.
+        const bool is_setting = equals != std::string::npos &&
+                                flag.find_first_of(" \t:'\"") == std::string_view::npos &&
+                                word.find_first_of(" \t") == std::string::npos;
+        word = is_setting ? fmt::format("{}={}", flag, kRemoved) : std::string(kRemoved);
         server.notes.emplace_back(
             "an argument held a secret and was removed; see whether the server also takes it from "
             "its environment");

@@ -141,7 +141,9 @@ public:
   // The caller has been given this intent's final answer.
   virtual void delivered(const LogId& session, IntentId intent) = 0;
   // Tools that this caller may ever call, of all upstreams, in a stable order.
-  virtual asio::awaitable<Result<std::vector<ToolView>>> tools(Caller caller) = 0;
+  // Of one server, or of all where it is empty. One that does not list its tools soon is left out.
+  virtual asio::awaitable<Result<std::vector<ToolView>>> tools(Caller caller,
+                                                               std::string server = {}) = 0;
   // Any other MCP request to one upstream (resources, prompts): a read, passed through.
   virtual asio::awaitable<UpstreamReply> pass_through(const std::string& upstream,
                                                       UpstreamRequest request) = 0;

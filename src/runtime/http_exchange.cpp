@@ -53,7 +53,8 @@ UpstreamReply judge_status(const OutboundReply& reply, const std::string& name,
                                name, first_words(body)));
   }
   const std::string_view retry_after = reply.header("Retry-After");
-  if (status == 429 || (status == 503 && !retry_after.empty())) {
+  // A 503 may come from a proxy whose server had begun.
+  if (status == 429) {
     auto busy = refused(ErrorCode::busy, fmt::format("server \"{}\" is busy (HTTP {}); it did not "
                                                      "look at the request",
                                                      name, status));

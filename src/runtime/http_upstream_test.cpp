@@ -273,7 +273,7 @@ TEST_F(HttpUpstreamTest, WhatAStatusMeansForTheCall) {
       {"status", R"({"status":422})", Delivery::not_sent, ErrorCode::unavailable},
       {"status", R"({"status":307})", Delivery::not_sent, ErrorCode::unavailable},
       {"status", R"({"status":429})", Delivery::not_sent, ErrorCode::busy},
-      {"status", R"({"status":503,"retry_after":"7"})", Delivery::not_sent, ErrorCode::busy},
+      {"status", R"({"status":503,"retry_after":"7"})", Delivery::lost, ErrorCode::unavailable},
       {"status", R"({"status":503})", Delivery::lost, ErrorCode::unavailable},
       {"status", R"({"status":408})", Delivery::lost, ErrorCode::unavailable},
       {"status", R"({"status":500})", Delivery::lost, ErrorCode::unavailable},
@@ -294,7 +294,7 @@ TEST_F(HttpUpstreamTest, WhatAStatusMeansForTheCall) {
     EXPECT_EQ(reply.delivery, row.delivery) << row.tool << row.arguments << text_of(reply);
     EXPECT_EQ(reply.error.code, row.code) << row.tool << row.arguments << text_of(reply);
   }
-  EXPECT_EQ(call("status", R"({"status":503,"retry_after":"7"})").retry_after, 7s);
+  EXPECT_EQ(call("status", R"({"status":429,"retry_after":"7"})").retry_after, 7s);
   EXPECT_TRUE(echoes());
 }
 

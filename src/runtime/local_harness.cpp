@@ -11,6 +11,14 @@
 #include "runtime/completion.hpp"
 
 namespace gavel {
+namespace {
+
+// How long a list of tools waits for servers that are not listed yet, all together, and for how
+// long one that was late then is not waited for again.
+constexpr std::chrono::seconds kListPatience{8};
+constexpr std::chrono::seconds kLateFor{60};
+
+}  // namespace
 
 bool Caller::has(Role role) const {
   return std::find(roles.begin(), roles.end(), role) != roles.end();
@@ -34,6 +42,7 @@ LocalHarness::LocalHarness(LocalHarnessOptions options)
                 }),
       directory_(clock_),
       actor_(executor_, clock_, random_),
+      listed_(executor_),
       alive_(std::make_shared<bool>(true)) {}
 
 LocalHarness::~LocalHarness() {
@@ -59,14 +68,7 @@ Status LocalHarness::start() {
       say(fmt::format("session {} cannot be resumed: {}", log.value, session.error().message));
     }
   }
-  for (const auto& [name, made] : upstreams_) {
-    spawn(
-        [](LocalHarness* self, std::shared_ptr<Upstream> server) -> asio::awaitable<void> {
-          const auto listing = co_await self->directory_.list(*server, *self->policy_);
-          if (!listing) self->say(server->name() + ": " + listing.error().message);
-        }(this, made),
-        "list tools of " + name);
-  }
+  for (const auto& [name, made] : upstreams_) start_listing(made);
   return {};
 }
 
@@ -174,18 +176,47 @@ UpstreamStatus LocalHarness::upstream_status(const std::string& upstream_name) c
   return found == upstreams_.end() ? UpstreamStatus{} : found->second->status();
 }
 
-asio::awaitable<Result<std::vector<ToolView>>> LocalHarness::tools(Caller caller) {
+void LocalHarness::start_listing(const std::shared_ptr<Upstream>& server) {
+  if (!listing_.insert(server->name()).second) return;
+  spawn(list_one(server), "list tools of " + server->name());
+}
+
+asio::awaitable<void> LocalHarness::list_one(std::shared_ptr<Upstream> server) {
+  const std::string name = server->name();
+  const auto listing = co_await directory_.list(*server, *policy_);
+  if (!listing) say(fmt::format("{}: {}", name, listing.error().message));
+  listing_.erase(name);
+  // Whoever listed without it hears that there is more now.
+  const bool was_late = listing && late_at_.erase(name) > 0;
+  if (was_late && on_notice_) on_notice_(name, "notifications/tools/list_changed", "{}");
+  listed_.notify();
+}
+
+asio::awaitable<void> LocalHarness::list_unknown(std::string only) {
+  const SteadyTime now = clock_.steady();
+  std::vector<std::string> awaited;
+  for (const auto& [name, server] : upstreams_) {
+    if ((!only.empty() && name != only) || directory_.known(name)) continue;
+    start_listing(server);
+    const auto late = late_at_.find(name);
+    if (late == late_at_.end() || now - late->second > kLateFor) awaited.push_back(name);
+  }
+  for (;;) {
+    std::erase_if(awaited, [this](const auto& name) { return !listing_.contains(name); });
+    if (awaited.empty()) co_return;
+    if (co_await listed_.wait_until(now + kListPatience) != Woken::notified) break;
+  }
+  for (const auto& name : awaited) late_at_[name] = clock_.steady();
+}
+
+asio::awaitable<Result<std::vector<ToolView>>> LocalHarness::tools(Caller caller,
+                                                                   std::string server) {
+  co_await list_unknown(server);
   std::vector<ToolView> views;
   for (const auto& name : upstreams()) {
-    const auto found = upstreams_.find(name);
-    if (found == upstreams_.end()) continue;
-    const std::shared_ptr<Upstream> server = found->second;
-    const auto listing = co_await directory_.list(*server, *policy_);
-    if (!listing) {
-      say(fmt::format("{}: {}", name, listing.error().message));
-      continue;
-    }
-    for (const auto& [tool_id, tool] : **listing) {
+    const auto listing = directory_.known(name);
+    if (!listing || (!server.empty() && name != server)) continue;
+    for (const auto& [tool_id, tool] : *listing) {
       if (!policy_->may_ever_call(caller.principal, tool_id)) continue;
       const json::value no_arguments = json::object{};
       Call call;

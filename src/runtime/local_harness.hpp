@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 
+#include "runtime/event.hpp"
 #include "runtime/executor.hpp"
 #include "runtime/harness.hpp"
 #include "runtime/sessions.hpp"
@@ -51,7 +52,7 @@ public:
   asio::awaitable<Result<CallAnswer>> call(CallRequest request) override;
   asio::awaitable<Result<IntentId>> report(ReportRequest request) override;
   void delivered(const LogId& session, IntentId intent) override;
-  asio::awaitable<Result<std::vector<ToolView>>> tools(Caller caller) override;
+  asio::awaitable<Result<std::vector<ToolView>>> tools(Caller caller, std::string server) override;
   asio::awaitable<UpstreamReply> pass_through(const std::string& upstream,
                                               UpstreamRequest request) override;
   std::vector<std::string> upstreams() const override;
@@ -149,6 +150,11 @@ private:
   void add(LogWaiter& waiter);
   void remove(LogWaiter& waiter);
 
+  // Lists the servers that are not listed yet, all at once, and waits for them a short while.
+  asio::awaitable<void> list_unknown(std::string only);
+  void start_listing(const std::shared_ptr<Upstream>& server);
+  asio::awaitable<void> list_one(std::shared_ptr<Upstream> server);
+
   Upstream* upstream(std::string_view name);
   void add_upstream(const ServerSpec& spec);
   void say(const std::string& line) const;
@@ -167,6 +173,10 @@ private:
   Executor actor_;
   std::map<std::string, std::shared_ptr<Upstream>, std::less<>> upstreams_;
   std::set<std::string> attached_;
+  std::set<std::string> listing_;  // whose tools are being listed
+  std::map<std::string, SteadyTime>
+      late_at_;  // when a server's list was last not waited for longer
+  Event listed_;
   OnUpstreamNotice on_notice_;
   std::vector<LogWaiter*> log_waiters_;
   std::unique_ptr<Subscription> subscription_;

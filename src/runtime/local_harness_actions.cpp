@@ -73,8 +73,9 @@ void LocalHarness::give_answer(Session& session, const Answer& answer, const Bat
   }
   // The texts name the tool; a result that is handed on as it came needs no look-up.
   const auto* told = std::get_if<Outcome>(&settled->body);
-  const bool plain = told != nullptr && told->source == OutcomeSource::call && !result.empty() &&
-                     refusal_in(result).empty();
+  const bool stopped = told != nullptr && told->kind == OutcomeKind::ok && !told->reason.empty();
+  const bool plain = told != nullptr && told->source == OutcomeSource::call && !stopped &&
+                     !result.empty() && refusal_in(result).empty();
   const CallAnswer made =
       answer_of(session.id, plain ? std::string() : tool_of(), *settled, std::move(result));
   for (auto waiter = begin; waiter != end; ++waiter) {

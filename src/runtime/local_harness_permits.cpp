@@ -15,7 +15,6 @@ namespace gavel {
 namespace {
 
 constexpr std::size_t kTakersMax = 1024;
-constexpr auto kDurableWait = std::chrono::seconds(10);
 
 bool is_under_way(const Session* session, IntentId intent) {
   if (session == nullptr) return false;

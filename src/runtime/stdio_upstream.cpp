@@ -437,7 +437,9 @@ UpstreamStatus StdioUpstream::status() const {
   status.restarts = core_->restarts;
   status.last_error = core_->last_error.message;
   const auto& session = core_->session;
-  status.stderr_tail = core_->shown(session ? session->child().stderr_tail() : core_->last_stderr);
+  // Of the child before, too: why it ended is asked after it was restarted.
+  status.stderr_tail =
+      core_->shown(core_->last_stderr + (session ? session->child().stderr_tail() : ""));
   status.pid = session ? session->child().pid() : 0;
   return status;
 }
