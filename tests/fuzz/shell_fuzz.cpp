@@ -8,7 +8,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  const auto classed = gavel::classify_shell(text, {"/work/app", {"/work/app"}});
+  const auto classed = gavel::classify_shell(text, {"/srv/app", {"/srv/app"}});
   const bool parses = gavel::parse_shell(text).has_value();
   ASSERT(!classed.reason.empty());
   ASSERT(parses || classed.effect == gavel::Effect::irreversible);
