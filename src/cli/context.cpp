@@ -40,8 +40,9 @@ Result<DaemonAddress> Context::daemon_address() const {
   const bool is_own = record && *record && (url.empty() || url == (*record)->url);
   if (is_own) return address_of(**record);
   if (url.empty()) url = kDefaultUrl;
-  return DaemonAddress{
-      std::move(url), {.certificate = {}, .authorities = world_.variable("GAVEL_CA").value_or("")}};
+  return DaemonAddress{std::move(url),
+                       {.certificate = world_.variable("GAVEL_CERTIFICATE").value_or(""),
+                        .authorities = world_.variable("GAVEL_CA").value_or("")}};
 }
 
 Result<std::optional<DaemonRecord>> Context::daemon_record() const {

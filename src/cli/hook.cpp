@@ -110,7 +110,8 @@ Result<HookReply> answer(Context& context, const HookOptions& options, AgentProg
   HookSettings settings;
   settings.project = options.project.empty() ? project_of(world, program) : options.project;
   settings.server = options.server;
-  ASSIGN_OR_RETURN(settings.daemon_url, context.daemon_address());
+  ASSIGN_OR_RETURN(const auto daemon, context.daemon_address());
+  settings.daemon_url = daemon.url;
   ASSIGN_OR_RETURN(auto event, read_hook(program, text, settings));
   if (event.through_gavel) return allowing_reply(program, event.moment);
   TRY(resolve_links(event.arguments));

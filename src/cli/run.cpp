@@ -80,7 +80,10 @@ Result<int> run_run(Context& context, const RunOptions& options) {
   environment.erase("GAVEL_STATE");
   // For the agent's own connections: its libraries do not know the certificate of this daemon.
   const auto& trust = client.address().trust;
-  if (!trust.certificate.empty()) environment["GAVEL_CA"] = trust.certificate;
+  if (!trust.certificate.empty()) {
+    environment["GAVEL_CA"] = trust.certificate;
+    environment["GAVEL_CERTIFICATE"] = trust.certificate;  // for gavel itself: this one, no other
+  }
   environment.erase("GAVEL_EPOCH");
   if (driver->epoch > 0) environment["GAVEL_EPOCH"] = std::to_string(driver->epoch);
   if (options.session.empty()) {

@@ -77,7 +77,18 @@ std::vector<Entry> check(std::string_view name) {
       ADD_FAILURE() << name << " " << position.value << ": " << entry.error().message;
       return log;
     }
-    EXPECT_EQ(write_json(to_json(*entry)), golden.json[i]);
+    // A later build may say more of an entry, but not something else.
+    const json::object said = to_json(*entry);
+    const auto kept = parse_json(golden.json[i]);
+    if (!kept || !kept->is_object()) {
+      ADD_FAILURE() << name << " holds no JSON: " << golden.json[i];
+      return log;
+    }
+    for (const auto& member : kept->get_object()) {
+      const auto* value = said.if_contains(member.key());
+      EXPECT_EQ(value == nullptr ? "" : write_json(*value), write_json(member.value()))
+          << golden.json[i];
+    }
     log.push_back(*entry);
   }
   const auto snapshot = decode_snapshot(golden.snapshot);

@@ -50,7 +50,7 @@ struct CallRequest {
   std::string call_id;  // the client's own id of the call; may be empty
   // client: for leave to act (tools own__*); the answer is granted, pending or refused.
   Performer performer = Performer::gavel;
-  json::object meta;    // of the request, to pass on (progressToken removed)
+  json::object meta;  // of the request, to pass on (progressToken removed)
   // How long the caller can wait. Then it gets a `pending` answer and the action goes on.
   SteadyTime patience;
   CallerSide side;
