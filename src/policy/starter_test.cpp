@@ -48,6 +48,26 @@ TEST(FindServers, ReadsClaudeCode) {
   EXPECT_THAT(servers[2].spec.command, ElementsAre("fs"));
 }
 
+TEST(FindServers, NoArgumentCarriesASecretAlong) {
+  const auto servers = found(ClientKind::claude_code, R"({"mcpServers": {
+    "a": {"command": "docker", "args": ["run", "-e", "API_TOKEN=tell-nobody", "-e", "LEVEL=3", "image"]},
+    "b": {"command": "npx", "args": ["mcp-remote", "https://x.example/sse?room=1", "--header",
+          "Authorization: Bearer tell-nobody", "--header", "X-Api-Key:tell-nobody"]},
+    "c": {"command": "sh", "args": ["-c", "PGPASSWORD=tell-nobody exec pg-server --port 5432"]},
+    "d": {"command": "serve", "args": ["--token", "tell-nobody", "--key=tell-nobody", "--keep=this"]}
+  }})");
+  ASSERT_EQ(servers.size(), 4u);
+  for (const auto& server : servers) {
+    for (const auto& word : server.spec.command) EXPECT_THAT(word, Not(HasSubstr("tell-nobody")));
+    EXPECT_FALSE(server.secrets.empty()) << server.name;
+  }
+  EXPECT_THAT(servers[0].spec.command, ElementsAre("docker", "run", "-e", HasSubstr("API_TOKEN="),
+                                                   "-e", "LEVEL=3", "image"));
+  EXPECT_THAT(servers[1].spec.command[2], "https://x.example/sse?room=1");
+  EXPECT_THAT(servers[3].spec.command.back(), "--keep=this");
+  EXPECT_THAT(rendered(servers), Not(HasSubstr("tell-nobody")));
+}
+
 TEST(FindServers, ReadsTheOtherClients) {
   const auto cursor = found(ClientKind::cursor, R"({"mcpServers":{"a":{"url":"http://x/mcp"}}})");
   ASSERT_EQ(cursor.size(), 1u);

@@ -222,6 +222,14 @@ class Halts(EndToEnd):
             each.join()
         self.assertEqual(len(self.effects()), after)
 
+    def test_a_misspelt_scope_is_not_everything(self):
+        self.halt("everything", "freeze")
+        for path in ("/v1/resume", "/v1/halts"):
+            with self.subTest(path), self.assertRaises(Refused) as caught:
+                self.gavel.api("POST", path, {"scop": "session:one", "reason": "x"})
+            self.assertEqual(caught.exception.status, 400)
+        self.assertEqual(self.append("one")["code"], "halted")
+
     def test_only_people_may_halt_and_resume(self):
         for path, body in (
             ("/v1/halts", {"scope": "everything", "mode": "halt", "reason": "x"}),

@@ -47,6 +47,9 @@ class Misbehaving(EndToEnd):
         wait_until(
             lambda: "about to die, as asked" in self.upstream()["stderr"], "stderr is shown", 10
         )
+        # And still are when the next child runs.
+        self.works()
+        self.assertIn("about to die, as asked", self.upstream()["stderr"])
 
     def test_a_write_on_a_dying_server_is_unknown_and_not_repeated(self):
         answer = self.call("append_and_die", {"text": "once"})
@@ -135,6 +138,20 @@ class Missing(EndToEnd):
         client.initialize()
         names = [each["name"] for each in client.legacy("tools/list").result["tools"]]
         self.assertIn("box__echo", names)
+
+    def test_one_that_hangs_does_not_hold_up_the_others(self):
+        config = CONFIG.replace("rules:", "  hung:\n    command: [sleep, '1000']\nrules:")
+        gavel = self.start(config)
+        client = self.client(gavel, session="work")
+        started = time.monotonic()
+        for number in range(3):
+            call = {"name": "box__echo", "arguments": {"text": str(number)}}
+            answer = client.modern("tools/call", call)
+            self.assertFalse(answer.result.get("isError"), answer.result)
+        self.assertLess(time.monotonic() - started, 5)
+        names = [each["name"] for each in client.modern("tools/list").result["tools"]]
+        self.assertIn("box__echo", names)
+        self.assertLess(time.monotonic() - started, 25)
 
 
 if __name__ == "__main__":
