@@ -50,7 +50,8 @@ TEST(FindServers, ReadsClaudeCode) {
 
 TEST(FindServers, NoArgumentCarriesASecretAlong) {
   const auto servers = found(ClientKind::claude_code, R"({"mcpServers": {
-    "a": {"command": "docker", "args": ["run", "-e", "API_TOKEN=tell-nobody", "-e", "LEVEL=3", "image"]},
+    "a": {"command": "docker",
+          "args": ["run", "-e", "API_TOKEN=tell-nobody", "-e", "LEVEL=3", "image"]},
     "b": {"command": "npx", "args": ["mcp-remote", "https://x.example/sse?room=1", "--header",
           "Authorization: Bearer tell-nobody", "--header", "X-Api-Key:tell-nobody"]},
     "c": {"command": "sh", "args": ["-c", "PGPASSWORD=tell-nobody exec pg-server --port 5432"]},
