@@ -6,6 +6,8 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <functional>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -48,3 +50,12 @@ Result<std::string> from_base64(std::string_view text);
 bool equal_constant_time(std::string_view a, std::string_view b);
 
 }  // namespace gavel
+
+template <>
+struct std::hash<gavel::Digest> {
+  std::size_t operator()(const gavel::Digest& digest) const noexcept {
+    std::size_t first;  // a digest's bytes are as good as random
+    std::memcpy(&first, digest.bytes.data(), sizeof first);
+    return first;
+  }
+};

@@ -11,8 +11,6 @@ namespace gavel {
 namespace {
 
 constexpr std::string_view kDecider = "gavel";
-// Between a call's key and what tells its rounds apart.
-constexpr char kRoundMark = '+';
 
 Error not_open(const State& state, IntentId intent) {
   const auto key = state.key_of.find(intent);
@@ -64,9 +62,9 @@ struct Rounds {
 Rounds rounds_of(const State& state, const std::string& key) {
   Rounds rounds;
   const std::string prefix = key + kRoundMark;
-  for (auto round = state.keys.lower_bound(prefix);
-       round != state.keys.end() && round->first.starts_with(prefix); ++round) {
-    const KeyRecord& record = round->second;
+  for (auto round = state.rounds.lower_bound(prefix);
+       round != state.rounds.end() && round->starts_with(prefix); ++round) {
+    const KeyRecord& record = state.keys.at(*round);
     rounds.unfinished |= !record.closed || !record.delivered;
     rounds.worked |= record.closed && record.final == Final::ok;
   }

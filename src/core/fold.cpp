@@ -50,8 +50,7 @@ public:
     record.intent = open.id;
     record.digest = proposal.digest;
     record.tool = proposal.tool;
-    state_.keys.emplace(proposal.key, std::move(record));
-    state_.key_of.emplace(open.id, proposal.key);
+    add_key(state_, proposal.key, std::move(record));
     state_.open.emplace(open.id, std::move(open));
     ++state_.counters.intents;
     return true;

@@ -3,6 +3,8 @@
 // itself is refused, and the log is folded instead.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/fold.hpp"
 #include "core/wire.hpp"
 
@@ -173,18 +175,30 @@ State state_of(Image image) {
     const IntentId id = element.intent.id;
     state.open.emplace(id, std::move(element.intent));
   }
+  state.keys.reserve(image.keys.size());
+  state.key_of.reserve(image.keys.size());
   for (auto& element : image.keys) {
-    state.key_of.emplace(element.record.intent, element.key);
-    state.keys.emplace_hint(state.keys.end(), std::move(element.key), std::move(element.record));
+    add_key(state, std::move(element.key), std::move(element.record));
   }
   for (const auto& element : image.occurrences) {
-    state.occurrences.emplace_hint(state.occurrences.end(), element.call, element.count);
+    state.occurrences.emplace(element.call, element.count);
   }
   for (const auto& element : image.budgets) take_budget(state, element);
   for (auto& element : image.settling) {
     state.settling.emplace(element.intent, std::move(element.proposal));
   }
   return state;
+}
+
+// Equal states have equal snapshots, in whatever order they came to be.
+template <class Map>
+std::vector<const typename Map::value_type*> in_order(const Map& map) {
+  std::vector<const typename Map::value_type*> elements;
+  elements.reserve(map.size());
+  for (const auto& element : map) elements.push_back(&element);
+  std::ranges::sort(elements, {},
+                    [](const auto* element) -> const auto& { return element->first; });
+  return elements;
 }
 
 // Fold and decide rely on these.
@@ -215,11 +229,12 @@ std::string encode_snapshot(const State& state) {
     writer(kOpen, "open",
            OpenElement<const OpenIntent&>{open, open.hold.has_value(), open.hold.value_or(Held{})});
   }
-  for (const auto& [key, record] : state.keys) {
-    writer(kKeys, "keys", KeyElement<const std::string&, const KeyRecord&>{key, record});
+  for (const auto* element : in_order(state.keys)) {
+    writer(kKeys, "keys",
+           KeyElement<const std::string&, const KeyRecord&>{element->first, element->second});
   }
-  for (const auto& [call, count] : state.occurrences) {
-    writer(kOccurrences, "occurrences", OccurrenceElement{call, count});
+  for (const auto* element : in_order(state.occurrences)) {
+    writer(kOccurrences, "occurrences", OccurrenceElement{element->first, element->second});
   }
   for (const auto& [name, budget] : state.budgets) {
     writer(kBudgets, "budgets", budget_element(name, budget));

@@ -55,6 +55,12 @@ Duration saturating_sum(Duration a, Duration b) {
   return a > kMost - std::min(b, kMost) ? kMost : a + b;
 }
 
+void add_key(State& state, std::string key, KeyRecord record) {
+  if (key.contains(kRoundMark)) state.rounds.insert(key);
+  state.key_of.emplace(record.intent, key);
+  state.keys.emplace(std::move(key), std::move(record));
+}
+
 bool is_confirmed(const OpenIntent& intent) {
   return intent.confirmed;
 }

@@ -39,7 +39,9 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/digest.hpp"
@@ -131,6 +133,9 @@ struct Counters {
   bool operator==(const Counters&) const = default;
 };
 
+// Between the key of a call that asked for input and what tells its rounds apart.
+inline constexpr char kRoundMark = '+';
+
 // How many earlier runs of a call that did not work a derived key looks past.
 inline constexpr std::uint64_t kFailedRunsMax = 10'000;
 
@@ -145,11 +150,13 @@ struct State {
   Timestamp last_at;
 
   std::map<IntentId, OpenIntent> open;
-  std::map<std::string, KeyRecord> keys;
-  std::map<IntentId, std::string> key_of;  // the other way round
+  // These three grow with every call, and every call looks into each: by hash, without an order.
+  std::unordered_map<std::string, KeyRecord> keys;
+  std::unordered_map<IntentId, std::string> key_of;  // the other way round
   // Derived keys: how often each call (digest of tool and canonical arguments) was made in this
   // epoch.
-  std::map<Digest, std::uint64_t> occurrences;
+  std::unordered_map<Digest, std::uint64_t> occurrences;
+  std::set<std::string> rounds;  // those of `keys` that hold kRoundMark
   std::map<std::string, Budget> budgets;
   // Writes that succeeded, declare a probe, and were not yet seen by it (read-your-writes).
   std::map<IntentId, IntentProposed> settling;
@@ -199,6 +206,9 @@ Digest call_digest(std::string_view tool, const Digest& arguments);
 
 // Whether a write must wait until the probes of earlier ones agree (read-your-writes).
 bool must_settle_first(const State& state, Effect effect);
+
+// Takes a new key in, under all that it is found by.
+void add_key(State& state, std::string key, KeyRecord record);
 
 // When this state next needs attention: the earliest expiry, delay or deadline; nothing where none
 // waits.
