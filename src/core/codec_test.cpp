@@ -187,7 +187,7 @@ TEST(Json, ShowsHeaderThenFields) {
             R"({"position":17,"kind":"outcome","epoch":2,"at":"2025-11-21T04:43:00.123Z",)"
             R"("author":"somebody","role":"approver","intent":3,"attempt":2,"outcome":"failed",)"
             R"("source":"person","result":[1],"reason":"gone","took_ms":-5,)"
-            R"("resolver":"operator"})");
+            R"("resolver":"operator","code":""})");
   entry.body = sample_bodies()[5];
   const auto decision = to_json(entry);
   EXPECT_EQ(write_json(decision.at("control")),

@@ -470,6 +470,7 @@ Result<Plan> decide(const State& state, const RecordOutcome& command) {
   outcome.source = command.source;
   outcome.result = command.result;
   outcome.reason = command.reason;
+  if (command.code) outcome.code = to_string(*command.code);
   outcome.took = std::max(Duration{0}, command.now - open->attempt_at);
   plan.add(Role::executor, kDecider, std::move(outcome));
   if (command.kind != OutcomeKind::unknown) settle(plan, state, *open, command.now);
@@ -582,6 +583,7 @@ Result<Plan> decide_lost(const State& state, IntentId intent, Timestamp now) {
   RecordOutcome outcome;
   outcome.intent = intent;
   outcome.source = OutcomeSource::recovery;
+  outcome.code = elsewhere ? ErrorCode::timeout : ErrorCode::unavailable;
   outcome.now = now;
   if (open->proposal.effect == Effect::read) {
     outcome.kind = OutcomeKind::failed;

@@ -135,6 +135,7 @@ struct RecordOutcome {
   OutcomeSource source = OutcomeSource::call;
   Payload result;
   std::string reason;
+  std::optional<ErrorCode> code;  // of an attempt that brought no answer
   Timestamp now;
 };
 

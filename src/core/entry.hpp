@@ -281,6 +281,9 @@ struct Outcome {
   std::string reason;  // of failed and unknown
   Duration took{0};
   Principal resolver;  // of source person
+  // Of failed and unknown: the ErrorCode of what went wrong, as text; empty where a server's own
+  // answer is the reason, and in entries of older logs.
+  std::string code;
 
   static auto fields(auto& v, auto& self) {
     v(1, "intent", self.intent);
@@ -291,6 +294,7 @@ struct Outcome {
     v(6, "reason", self.reason);
     v(7, "took_ms", self.took);
     v(8, "resolver", self.resolver);
+    v(9, "code", self.code);
   }
   bool operator==(const Outcome&) const = default;
 };

@@ -137,12 +137,19 @@ public:
       return true;
     }
     const bool ok = outcome.kind == OutcomeKind::ok;
+    const bool is_abandoned_read =
+        outcome.kind == OutcomeKind::failed && open->proposal.effect == Effect::read &&
+        (outcome.code == to_string(ErrorCode::cancelled) ||
+         (outcome.source == OutcomeSource::recovery && !outcome.code.empty()));
     ++(ok ? state_.counters.ok : state_.counters.failed);
     if (ok && open->proposal.has_probe && open->proposal.effect != Effect::read &&
         outcome.source == OutcomeSource::call) {
       state_.settling.emplace(open->id, open->proposal);
     }
-    close(*open, ok ? Final::ok : Final::failed);
+    KeyRecord& record = close(*open, ok ? Final::ok : Final::failed);
+    // A read that nobody waited for any more, or whose process ended: nobody is owed that failure,
+    // the same call is a new one.
+    record.delivered = is_abandoned_read;
     return true;
   }
 
@@ -231,12 +238,13 @@ private:
     state_.occurrences[call] = std::max(seen, occurrence);
     return true;
   }
-  void close(const OpenIntent& open, Final final) {
+  KeyRecord& close(const OpenIntent& open, Final final) {
     KeyRecord& record = state_.keys.at(open.proposal.key);
     record.closed = true;
     record.final = final;
     record.answer = entry_.position;
     state_.open.erase(open.id);
+    return record;
   }
 
   State& state_;

@@ -27,7 +27,7 @@ CallAnswer of_outcome(const std::string& name, const std::string& tool, const Ou
   CallAnswer answer;
   answer.intent = outcome.intent;
   if (outcome.kind == OutcomeKind::unknown) {
-    answer.code = ErrorCode::timeout;
+    answer.code = outcome.code.empty() ? ErrorCode::timeout : error_code_from(outcome.code);
     answer.text = fmt::format(
         "It is unknown whether {} happened ({}): {}. Gavel will not repeat it, and neither should "
         "you by another "
@@ -44,7 +44,7 @@ CallAnswer of_outcome(const std::string& name, const std::string& tool, const Ou
       answer.result = std::move(result);
       return answer;
     }
-    answer.code = ErrorCode::unavailable;
+    answer.code = outcome.code.empty() ? ErrorCode::unavailable : error_code_from(outcome.code);
     answer.text =
         outcome.source == OutcomeSource::call
             ? fmt::format("{} failed ({}): {}", tool, name, outcome.reason)

@@ -134,6 +134,7 @@ asio::awaitable<RecordOutcome> Executor::run(Upstream& upstream,
   for (std::uint64_t tries = 1;; ++tries) {
     if (const auto allowed = job.still_allowed(); !allowed) {
       outcome.kind = unsent_outcome(job);
+      outcome.code = allowed.error().code;
       outcome.reason = "not dispatched: " + allowed.error().message;
       break;
     }
@@ -168,9 +169,7 @@ asio::awaitable<RecordOutcome> Executor::run(Upstream& upstream,
                    : is_read                            ? OutcomeKind::failed
                                                         : OutcomeKind::unknown;
     outcome.reason = reply.error.message;
-    if (reply.retry_after.count() > 0) {
-      outcome.reason += fmt::format(" (retry after {} ms)", reply.retry_after.count());
-    }
+    outcome.code = reply.error.code;
     break;
   }
   outcome.now = clock_.now();

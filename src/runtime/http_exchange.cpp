@@ -55,10 +55,13 @@ UpstreamReply judge_status(const OutboundReply& reply, const std::string& name,
   const std::string_view retry_after = reply.header("Retry-After");
   // A 503 may come from a proxy whose server had begun.
   if (status == 429) {
-    auto busy = refused(ErrorCode::busy, fmt::format("server \"{}\" is busy (HTTP {}); it did not "
-                                                     "look at the request",
-                                                     name, status));
-    busy.retry_after = retry_after_of(retry_after);
+    const auto after = retry_after_of(retry_after);
+    auto busy = refused(
+        ErrorCode::busy,
+        fmt::format("server \"{}\" is busy (HTTP {}); it did not look at the request; try again {}",
+                    name, status,
+                    after.count() > 0 ? fmt::format("in {} ms", after.count()) : "later"));
+    busy.retry_after = after;
     return busy;
   }
   const auto message =

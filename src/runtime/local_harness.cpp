@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -80,16 +81,20 @@ asio::awaitable<void> LocalHarness::close() {
   sessions_.close();
 }
 
-void LocalHarness::spawn(asio::awaitable<void> task, std::string name) {
-  asio::co_spawn(executor_, std::move(task),
-                 [this, alive = alive_, name = std::move(name)](const std::exception_ptr& failure) {
-                   if (!failure || !*alive) return;
-                   try {
-                     std::rethrow_exception(failure);
-                   } catch (const std::exception& e) {
-                     say(fmt::format("{} failed: {}", name, e.what()));
-                   }
-                 });
+void LocalHarness::spawn(asio::awaitable<void> task, std::string name,
+                         std::shared_ptr<asio::cancellation_signal> cancelled) {
+  const auto slot = cancelled ? cancelled->slot() : asio::cancellation_slot();
+  // The slot must outlive the coroutine: its handler keeps the signal.
+  auto ended = [this, alive = alive_, name = std::move(name),
+                cancelled = std::move(cancelled)](const std::exception_ptr& failure) {
+    if (!failure || !*alive) return;
+    try {
+      std::rethrow_exception(failure);
+    } catch (const std::exception& e) {
+      say(fmt::format("{} failed: {}", name, e.what()));
+    }
+  };
+  asio::co_spawn(executor_, std::move(task), asio::bind_cancellation_slot(slot, std::move(ended)));
 }
 
 Upstream* LocalHarness::upstream(std::string_view name) {

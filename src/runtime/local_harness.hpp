@@ -126,6 +126,8 @@ private:
   void start_retry(Session& session, IntentId intent);
   void give_answer(Session& session, const Answer& answer, const Batch& batch);
   asio::awaitable<void> run_attempt(AttemptJob job);
+  // Ends an attempt of a read that the last of its waiters is about to leave.
+  void leave(const LogId& id, IntentId intent);
   asio::awaitable<void> run_probe(ProbeJob job);
   asio::awaitable<void> run_retry(LogId session, IntentId intent, std::uint64_t attempts);
   void finished(const LogId& session, IntentId intent);
@@ -135,7 +137,9 @@ private:
                                std::function<Result<Plan>(Session&)> decide_plan);
   // Tries again or probes, where an outcome is unknown and nobody does.
   void find_out(Session& session);
-  void spawn(asio::awaitable<void> task, std::string name);
+  // `cancelled` may be empty; its emission ends the task.
+  void spawn(asio::awaitable<void> task, std::string name,
+             std::shared_ptr<asio::cancellation_signal> cancelled = {});
 
   // --- people and control (local_harness_people.cpp) ---
   using Decide = std::function<Result<Plan>(Session&, const ControlView&)>;

@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
 
 #include "runtime/answers.hpp"
 #include "runtime/local_harness.hpp"
@@ -122,7 +125,21 @@ void LocalHarness::start_attempt(Session& session, const Dispatch& dispatch) {
                        proposal.effect);
   };
   ++session.running[dispatch.intent];
-  spawn(run_attempt(std::move(job)), intent_name(session.id, dispatch.intent));
+  std::shared_ptr<asio::cancellation_signal> end;
+  if (job.proposal.effect == Effect::read) {
+    end = std::make_shared<asio::cancellation_signal>();
+    session.reads[dispatch.intent] = end;
+  }
+  spawn(run_attempt(std::move(job)), intent_name(session.id, dispatch.intent), std::move(end));
+}
+
+void LocalHarness::leave(const LogId& id, IntentId intent) {
+  const Session* session = sessions_.find(id);
+  if (session == nullptr || session->waiters.count(intent) > 1) return;
+  const auto read = session->reads.find(intent);
+  if (read == session->reads.end()) return;
+  const auto end = read->second;  // the emission may end the attempt, which erases it
+  end->emit(asio::cancellation_type::terminal);
 }
 
 asio::awaitable<void> LocalHarness::run_attempt(AttemptJob job) {
@@ -138,7 +155,21 @@ asio::awaitable<void> LocalHarness::run_attempt(AttemptJob job) {
   } else {
     const std::shared_ptr<Upstream> kept = server->second;
     auto listing = directory_.known(kept->name());
-    outcome = co_await actor_.run(*kept, std::move(listing), std::move(job));
+    bool left = false;
+    try {
+      outcome = co_await actor_.run(*kept, std::move(listing), std::move(job));
+    } catch (const boost::system::system_error& error) {
+      if (error.code() != asio::error::operation_aborted) throw;
+      left = true;
+    }
+    // What came of it is recorded all the same.
+    co_await asio::this_coro::reset_cancellation_state();
+    if (left) {
+      outcome.kind = OutcomeKind::failed;
+      outcome.code = ErrorCode::cancelled;
+      outcome.reason = "nobody waited for its answer any more";
+      outcome.now = clock_.now();
+    }
   }
   co_await record(id, "outcome of " + intent_name(id, intent), [&](Session& session) {
     // A person may have resolved it meanwhile.
@@ -173,7 +204,9 @@ void LocalHarness::finished(const LogId& id, IntentId intent) {
   Session* session = sessions_.find(id);
   if (session == nullptr) return;
   const auto running = session->running.find(intent);
-  if (running != session->running.end() && --running->second == 0) session->running.erase(running);
+  if (running == session->running.end() || --running->second > 0) return;
+  session->running.erase(running);
+  session->reads.erase(intent);
 }
 
 void LocalHarness::start_probe(Session& session, IntentId intent) {

@@ -278,6 +278,7 @@ asio::awaitable<CallAnswer> LocalHarness::wait_for_answer(LogId id, IntentId int
     }
   }
   if (waiter.answer) co_return std::move(*waiter.answer);
+  if (cut) leave(id, intent);
   const Session* session = sessions_.find(id);
   if (session != nullptr) {
     const auto open = session->state.open.find(intent);

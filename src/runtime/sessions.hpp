@@ -12,6 +12,7 @@
 // Thread rule: one executor.
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <deque>
 #include <functional>
@@ -65,7 +66,9 @@ struct Session {
 
   std::multimap<IntentId, Waiter*> waiters;
   std::map<IntentId, CallContext> contexts;
-  std::map<IntentId, int> running;         // attempts and probes that this process runs
+  std::map<IntentId, int> running;  // attempts and probes that this process runs
+  // Attempts of reads: what ends them when nobody waits for their answer any more.
+  std::map<IntentId, std::shared_ptr<asio::cancellation_signal>> reads;
   std::map<std::string, IntentId> takers;  // calls that took the leave of an earlier call's intent
   std::map<Digest, std::string> payloads;  // large payloads not yet durable
   std::unique_ptr<asio::steady_timer> due_timer;

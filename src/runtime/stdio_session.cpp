@@ -12,6 +12,7 @@
 
 #include "base/text.hpp"
 #include "protocol/mcp.hpp"
+#include "runtime/upstream_factory.hpp"
 
 namespace gavel {
 namespace {
@@ -94,8 +95,8 @@ asio::awaitable<UpstreamReply> StdioSession::call(Call call) {
                                     options_.name));
   }
   co_return no_answer(Delivery::lost, ErrorCode::timeout,
-                      fmt::format("server \"{}\" gave no answer to {} before the deadline",
-                                  options_.name, call.method));
+                      fmt::format("server \"{}\" gave no answer to {} before the deadline{}",
+                                  options_.name, call.method, garbage_seen()));
 }
 
 void StdioSession::notify(std::string_view method, std::string_view params) {
@@ -224,7 +225,8 @@ asio::awaitable<Error> StdioSession::run(std::shared_ptr<StdioSession> session) 
     if (self.framer_.oversized() > 0) {
       self.broken_ = fmt::format("it wrote a line of over {} bytes", kLineBytesMax);
     } else if (self.garbage_ > kGarbageLinesMax) {
-      self.broken_ = fmt::format("it wrote {} lines that are no MCP messages", self.garbage_);
+      self.broken_ = fmt::format("it wrote {} lines that are no MCP messages, first: {}",
+                                 self.garbage_, self.first_garbage_);
     }
   }
   self.ended_ = true;
@@ -281,16 +283,27 @@ void StdioSession::take_line(std::string_view line) {
   }
   const auto batch = split_rpc_batch(line);
   if (!batch) {
-    ++garbage_;
+    take_garbage(line);
     return;
   }
   for (const auto message : *batch) take_message(message);
 }
 
+void StdioSession::take_garbage(std::string_view line) {
+  if (++garbage_ == 1) first_garbage_ = for_display(redacted(std::string(line), options_.secrets), 200);
+}
+
+std::string StdioSession::garbage_seen() const {
+  if (garbage_ == 0) return {};
+  return fmt::format("; meanwhile it wrote {} line{} to stdout that {}, first: {}", garbage_,
+                     garbage_ == 1 ? "" : "s",
+                     garbage_ == 1 ? "is no MCP message" : "are no MCP messages", first_garbage_);
+}
+
 void StdioSession::take_message(std::string_view text) {
   const auto message = slice_rpc(text);
   if (!message) {
-    ++garbage_;
+    take_garbage(text);
     // An answer that is broken in itself is still the only one that this request will get.
     if (Pending* call = find_call(message.error().id)) {
       call->complete(no_answer(Delivery::lost, ErrorCode::unavailable,

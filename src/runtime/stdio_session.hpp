@@ -30,6 +30,7 @@ class StdioSession : public std::enable_shared_from_this<StdioSession> {
 public:
   struct Options {
     std::string name;  // of the upstream, for messages
+    std::vector<std::string> secrets;  // never shown
     std::function<void(std::string_view method, std::string_view params)> on_notification;
   };
   struct Call {
@@ -82,6 +83,9 @@ private:
   void take_request(const RpcMessage& message);
   void take_notification(const RpcMessage& message);
   Pending* find_call(std::string_view id);
+  void take_garbage(std::string_view line);
+  // "; meanwhile it wrote 3 lines that are no MCP messages, first: ..." or nothing.
+  std::string garbage_seen() const;
   Error end_reason() const;
   void fail_all(const Error& why);
 
@@ -100,6 +104,7 @@ private:
   bool input_broken_ = false;
 
   std::uint64_t garbage_ = 0;  // lines since the last that made sense
+  std::string first_garbage_;  // of those
   std::string broken_;         // why it makes no sense to go on; empty while it does
   bool ended_ = false;
 };

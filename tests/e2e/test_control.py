@@ -398,7 +398,8 @@ class Limits(EndToEnd):
         done = [each for each in answers if each["kind"] == "result"]
         busy = [each for each in answers if each["kind"] != "result"]
         self.assertEqual(len(done), 2, answers)
-        self.assertTrue(all("retry after" in each["text"] for each in busy), busy)
+        self.assertTrue(all("try again in" in each["text"] for each in busy), busy)
+        self.assertTrue(all(each["code"] == "busy" for each in busy), busy)
 
     def test_an_idempotent_tool_is_tried_again_with_the_same_key(self):
         text = CONFIG.replace(
