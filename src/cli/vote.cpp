@@ -9,8 +9,12 @@
 
 namespace gavel {
 
+std::string intent_target(const IntentRef& ref) {
+  return fmt::format("/v1/sessions/{}/intents/{}", url_encode(ref.session), ref.intent);
+}
+
 std::string intent_target(const IntentRef& ref, std::string_view verb) {
-  return fmt::format("/v1/sessions/{}/intents/{}/{}", url_encode(ref.session), ref.intent, verb);
+  return fmt::format("{}/{}", intent_target(ref), verb);
 }
 
 Result<PendingIntent> find_pending(const Client& client, const std::string& text) {

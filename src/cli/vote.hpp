@@ -17,7 +17,8 @@ struct PendingIntent {
 // Errors: not_found (with what is pending, if little is), conflict.
 Result<PendingIntent> find_pending(const Client& client, const std::string& ref);
 
-// "/v1/sessions/S/intents/N/" + `verb`
+// "/v1/sessions/S/intents/N", and with "/" + `verb`
+std::string intent_target(const IntentRef& ref);
 std::string intent_target(const IntentRef& ref, std::string_view verb);
 
 // Asks on the terminal; false for anything but yes. Where there is no terminal:

@@ -75,6 +75,7 @@ private:
   asio::awaitable<Answer> session(Request& request);
   asio::awaitable<Answer> entries(Request& request);
   asio::awaitable<Answer> transcript(Request& request);
+  asio::awaitable<Answer> intent(Request& request);
   asio::awaitable<Answer> wake(Request& request);
   asio::awaitable<Answer> propose(Request& request);
   asio::awaitable<Answer> permit(Request& request);

@@ -17,11 +17,6 @@ Timestamp now() {
           .count()};
 }
 
-Result<IntentId> parse_intent(std::string_view text) {
-  ASSIGN_OR_RETURN(const auto number, parse_number("the intent", text, 1, UINT64_MAX));
-  return IntentId{number};
-}
-
 std::optional<bool> hint(const json::object* annotations, std::string_view name) {
   if (annotations == nullptr) return std::nullopt;
   const auto* value = annotations->if_contains(name);

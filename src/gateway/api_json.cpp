@@ -16,18 +16,6 @@ json::value time_or_null(Timestamp at) {
   return json::value(to_iso8601(at));
 }
 
-// A payload as JSON; what cannot be read or parsed is said in its place.
-json::value payload_json(const Payload& payload, const PayloadReader& read) {
-  if (payload.size == 0) return nullptr;
-  auto text = read(payload);
-  if (!text) {
-    return json::object{{"missing", payload.digest.hex()}, {"why", text.error().message}};
-  }
-  auto value = parse_json(*text);
-  if (!value) return json::value(*text);
-  return std::move(*value);
-}
-
 std::string_view to_string(AnswerKind kind) {
   switch (kind) {
     case AnswerKind::result:
@@ -90,7 +78,7 @@ json::object pending_json(const PendingView& pending, const PayloadReader& read)
       {"phase", to_string(open.phase)},
       {"tool", proposal.tool},
       {"effect", to_string(proposal.effect)},
-      {"arguments", payload_json(proposal.arguments, read)},
+      {"arguments", to_json(proposal.arguments, read)},
       {"digest", proposal.digest.hex()},
       {"requester", proposal.requester.value},
       {"reason", reason},
@@ -108,13 +96,13 @@ json::object transcript_item_json(const TranscriptItem& item, const PayloadReade
   return {
       {"intent", item.intent.value},
       {"tool", item.tool},
-      {"arguments", payload_json(item.arguments, read)},
+      {"arguments", to_json(item.arguments, read)},
       {"effect", to_string(item.effect)},
       {"key", item.key},
       {"proposed_at", time_or_null(item.proposed_at)},
       {"phase", item.phase},
       {"reason", item.reason},
-      {"result", payload_json(item.result, read)},
+      {"result", to_json(item.result, read)},
       {"replays", item.replays},
   };
 }

@@ -31,4 +31,9 @@ Result<std::uint64_t> query_number(std::string_view query, std::string_view key,
   return parse_number(key, *text, least, most);
 }
 
+Result<IntentId> parse_intent(std::string_view text) {
+  ASSIGN_OR_RETURN(const auto number, parse_number("the intent", text, 1, UINT64_MAX));
+  return IntentId{number};
+}
+
 }  // namespace gavel

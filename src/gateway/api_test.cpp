@@ -161,6 +161,27 @@ TEST(Api, TheTranscriptTellsWhatCameOfEachIntent) {
               HasSubstr("nobody may"));
 }
 
+TEST(Api, AnIntentIsReadWithItsWholePayloads) {
+  World world;
+  const std::string large(40'000, 'x');
+  const auto answer = propose(world, "s", "box__held",
+                              {{"wait_ms", 0}, {"arguments", json::object{{"text", large}}}});
+  propose(world, "s", "box__add");
+  const auto target = fmt::format("/v1/sessions/s/intents/{}", int_or(answer, "intent", 0));
+  const auto story = world.get(target);
+  EXPECT_EQ(at(story, "/intent"), at(answer, "/intent"));
+  EXPECT_EQ(at(story, "/entries/0/kind"), "intent");
+  EXPECT_EQ(at(story, "/entries/0/arguments/text"), json::value(large));
+  for (const auto& entry : at(story, "/entries").as_array()) {
+    EXPECT_NE(string_or(entry, "tool"), "box__add");
+  }
+  auto client = world.person();
+  EXPECT_EQ(client.request("GET", "/v1/sessions/s/intents/1").status, 404);
+  EXPECT_EQ(client.request("GET", "/v1/sessions/s/intents/9999").status, 404);
+  EXPECT_EQ(client.request("GET", "/v1/sessions/none/intents/1").status, 404);
+  EXPECT_EQ(client.request("GET", "/v1/sessions/s/intents/x").status, 400);
+}
+
 TEST(Api, EntriesAreReadInPages) {
   World world;
   propose(world, "s", "box__add");

@@ -124,6 +124,20 @@ class Reading(CommandLine):
         self.assertEqual(self.gavel.ask("show", intent)["entries"][0]["kind"], "intent")
         self.assertEqual(self.succeed("show", "#" + intent.split("#")[1]), story)
 
+    def test_an_intent_is_shown_with_payloads_that_are_not_in_its_entries(self):
+        text = "".join(f"line {number} " for number in range(6000))
+        answer = self.gavel.propose("work", "box__echo", {"text": text})
+        name = f"work#{answer['intent']}"
+        entries = self.gavel.ask("show", name)["entries"]
+        of = {entry["kind"]: entry for entry in entries}
+        self.assertEqual(of["intent"]["arguments"], {"text": text})
+        self.assertEqual(of["outcome"]["result"]["content"][0]["text"], text)
+        shown = self.succeed("show", name)
+        self.assertEqual(shown.count("line 0 line 1 line 2"), 3, shown)
+        self.assertIn("CUT: this is not all of it; see all with --json", shown)
+        # The log itself stays short.
+        self.assertLess(len(self.succeed("log", "work", "--json")), 20_000)
+
     def test_what_does_not_exist_is_said_with_its_exit_code(self):
         code, out, err = self.gavel.cli("show", "nowhere")
         self.assertEqual((code, out), (3, ""), err)
