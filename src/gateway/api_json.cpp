@@ -61,12 +61,16 @@ json::object pending_json(const PendingView& pending, const PayloadReader& read)
   const auto& open = pending.intent;
   const auto& proposal = open.proposal;
   json::array votes;
+  json::array approved_by;
   std::string reason;
   std::string rule;
   for (const auto& vote : open.votes) {
     if (rule.empty() && !vote.rule.empty()) {
       rule = vote.rule;
       reason = vote.reason;
+    }
+    if (is_confirmed(open) && vote.verdict == Verdict::allow && vote.voter != kPolicyVoter) {
+      approved_by.emplace_back(vote.voter.value);
     }
     votes.push_back(json::object{{"voter", vote.voter.value},
                                  {"verdict", to_string(vote.verdict)},
@@ -88,6 +92,7 @@ json::object pending_json(const PendingView& pending, const PayloadReader& read)
       {"not_before", open.hold ? time_or_null(open.hold->not_before) : json::value(nullptr)},
       {"expires_at", open.hold ? time_or_null(open.hold->expires_at) : json::value(nullptr)},
   };
+  out["approved_by"] = std::move(approved_by);
   out["votes"] = std::move(votes);
   return out;
 }
