@@ -222,8 +222,7 @@ TEST(Json, ShowsPayloadsAsWhatTheyAre) {
   EXPECT_EQ(fetched([](const Payload&) { return Result<std::string>(R"({"a":1})"); }),
             R"({"a":1})");
   const auto lost = fetched([](const Payload&) { return fail(ErrorCode::corrupted, "gone"); });
-  EXPECT_EQ(lost,
-            fmt::format(R"({{"missing":"{}","why":"gone"}})", elsewhere.digest.hex()));
+  EXPECT_EQ(lost, fmt::format(R"({{"missing":"{}","why":"gone"}})", elsewhere.digest.hex()));
 }
 
 TEST(Json, DigestsAreHexAndTextIsUtf8) {
