@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 
 #include "base/text.hpp"
 #include "gateway/api.hpp"
@@ -140,14 +141,23 @@ asio::awaitable<Api::Answer> Api::resume(Request& request) {
 asio::awaitable<Api::Answer> Api::tools(Request& request) {
   auto found = co_await harness_.tools(request.caller);
   if (!found) co_return std::unexpected(found.error());
+  std::map<std::string, json::object> tools;
+  for (const auto& tool : *found) tools.emplace(tool.name, tool_json(tool));
+  for (const auto& server : harness_.attached()) {
+    found = co_await harness_.tools(request.caller, server);
+    if (!found) co_return std::unexpected(found.error());
+    for (const auto& tool : *found) tools.emplace(tool.name, tool_json(tool));
+  }
   json::array list;
-  for (const auto& tool : *found) list.push_back(tool_json(tool));
+  for (auto& [name, tool] : tools) list.push_back(std::move(tool));
   co_return write_json(json::object{{"tools", std::move(list)}});
 }
 
 asio::awaitable<Api::Answer> Api::upstreams(Request&) {
   json::array list;
-  for (const auto& name : harness_.upstreams()) {
+  auto names = harness_.upstreams();
+  for (auto& name : harness_.attached()) names.push_back(std::move(name));
+  for (const auto& name : names) {
     list.push_back(upstream_json(name, harness_.upstream_status(name)));
   }
   co_return write_json(json::object{{"upstreams", std::move(list)}});

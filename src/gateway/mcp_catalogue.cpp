@@ -35,7 +35,7 @@ json::object list_result(std::string_view name, json::array items) {
 }  // namespace
 
 std::string McpCatalogue::full_name(std::string_view name, const std::string& server) {
-  return server.empty() ? std::string(name) : tool_name(server, name);
+  return server.empty() ? std::string(name) : tool_name(public_name(server), name);
 }
 
 asio::awaitable<Result<std::string>> McpCatalogue::list_tools(Caller caller, std::string server) {
@@ -43,10 +43,7 @@ asio::awaitable<Result<std::string>> McpCatalogue::list_tools(Caller caller, std
   if (!tools) co_return std::unexpected(tools.error());
   json::array list;
   for (auto& tool : *tools) {
-    if (!server.empty()) {
-      if (tool.toolset != server) continue;
-      tool.definition["name"] = split_tool_name(tool.name).second;
-    }
+    if (!server.empty()) tool.definition["name"] = split_tool_name(tool.name).second;
     list.push_back(std::move(tool.definition));
   }
   co_return write_json(list_result("tools", std::move(list)));
@@ -199,11 +196,13 @@ asio::awaitable<Result<std::string>> McpCatalogue::list_templates(std::string se
   co_return write_json(list_result("resourceTemplates", std::move(list)));
 }
 
+bool McpCatalogue::exists(std::string_view server) const {
+  const auto names = is_attached(server) ? harness_.attached() : harness_.upstreams();
+  return std::ranges::find(names, server) != names.end();
+}
+
 asio::awaitable<Result<std::string>> McpCatalogue::owner_of(std::string uri, std::string server) {
   const auto upstreams = harness_.upstreams();
-  const auto exists = [&](const std::string& name) {
-    return std::ranges::find(upstreams, name) != upstreams.end();
-  };
   if (!server.empty()) {
     if (exists(server)) co_return server;
     co_return fail(ErrorCode::not_found, fmt::format("no server \"{}\"", server));
@@ -221,10 +220,10 @@ asio::awaitable<Result<std::string>> McpCatalogue::owner_of(std::string uri, std
 
 Result<std::pair<std::string, std::string>> McpCatalogue::split_name(
     std::string_view name, const std::string& server) const {
-  const auto full = full_name(name, server);
-  const auto [prefix, own] = split_tool_name(full);
-  const auto upstreams = harness_.upstreams();
-  if (std::ranges::find(upstreams, prefix) == upstreams.end()) {
+  const auto [prefix, own] =
+      server.empty() ? split_tool_name(name)
+                     : std::pair<std::string_view, std::string_view>(server, name);
+  if (!exists(prefix)) {
     return fail(ErrorCode::not_found,
                 fmt::format("no prompt \"{}\"; see prompts/list", for_display(name, 200)));
   }

@@ -59,6 +59,7 @@ private:
   };
   asio::awaitable<Result<std::vector<Listing>>> collect(std::string server, Query query);
   asio::awaitable<Listing> list_one(std::string server, Query query);
+  bool exists(std::string_view server) const;
 
   asio::any_io_executor executor_;
   Harness& harness_;

@@ -44,7 +44,8 @@ servers:
       wonder: {effect: read}
 rules:
   - name: adding is fine
-    tools: ["box__add", "box__vanish", "box__asks", "box__refuses", "box__task", "extra__wonder"]
+    tools: ["box__add", "box__vanish", "box__asks", "box__refuses", "box__task", "extra__wonder",
+            "extra__mirrored"]
     verdict: allow
     reason: tests add
   - name: never
@@ -146,7 +147,7 @@ public:
 private:
   UpstreamReply read(const std::string& method, const json::value& params) {
     const auto uri = std::string(string_or(params, "uri"));
-    const auto own = "test://" + name_;
+    const auto own = fmt::format("test://{}", public_name(name_));
     if (method == "resources/list") return list_resources(params, own);
     if (method == "resources/templates/list") {
       return answered(json::object{
@@ -321,7 +322,7 @@ World::World(McpOptions mcp) : parts_(std::make_unique<Parts>()) {
     options.random = &parts_->random;
     options.policy = *policy;
     options.make_upstream = [this](const ServerSpec& spec, UpstreamEvents events) {
-      const auto script = scripts_.find(spec.name);
+      const auto script = scripts_.find(std::string(public_name(spec.name)));
       if (script != scripts_.end()) script->second->announce = std::move(events.on_notification);
       return std::make_unique<ScriptedServer>(
           loop_.executor(), spec.name,

@@ -59,7 +59,9 @@ public:
   asio::awaitable<Result<json::object>> upstream_capabilities(const std::string& upstream) override;
   UpstreamStatus upstream_status(const std::string& upstream) const override;
   void on_upstream_notice(OnUpstreamNotice callback) override { on_notice_ = std::move(callback); }
-  asio::awaitable<Status> attach(ServerSpec spec, Caller caller) override;
+  std::vector<std::string> attached() const override;
+  asio::awaitable<Result<std::string>> attach(ServerSpec spec, LogId session,
+                                              Caller caller) override;
   asio::awaitable<void> detach(std::string name) override;
 
   asio::awaitable<Result<Epoch>> wake(LogId session, Caller caller, std::string client,
@@ -93,7 +95,7 @@ private:
     std::shared_ptr<const ToolListing> listing;
     const Tool* tool = nullptr;  // inside listing
   };
-  asio::awaitable<Result<FoundTool>> find_tool(const std::string& name);
+  asio::awaitable<Result<FoundTool>> find_tool(const LogId& session, const std::string& name);
   asio::awaitable<Result<CallAnswer>> propose(CallRequest request, Propose command,
                                               Assessment assessment);
   Result<Proposed> commit_proposal(Session& session, const CallRequest& request, Propose& command);
@@ -155,7 +157,8 @@ private:
   void start_listing(const std::shared_ptr<Upstream>& server);
   asio::awaitable<void> list_one(std::shared_ptr<Upstream> server);
 
-  Upstream* upstream(std::string_view name);
+  // The server of a tool that this session calls; null where it has none.
+  std::shared_ptr<Upstream> server_of(const LogId& session, std::string_view tool) const;
   void add_upstream(const ServerSpec& spec);
   void say(const std::string& line) const;
 
@@ -172,7 +175,6 @@ private:
   ToolDirectory directory_;
   Executor actor_;
   std::map<std::string, std::shared_ptr<Upstream>, std::less<>> upstreams_;
-  std::set<std::string> attached_;
   std::set<std::string> listing_;  // whose tools are being listed
   std::map<std::string, SteadyTime>
       late_at_;  // when a server's list was last not waited for longer

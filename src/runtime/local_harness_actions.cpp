@@ -130,15 +130,14 @@ asio::awaitable<void> LocalHarness::run_attempt(AttemptJob job) {
   const IntentId intent = job.intent;
   RecordOutcome outcome;
   outcome.intent = intent;
-  const auto server = upstreams_.find(split_tool_name(job.proposal.tool).first);
-  if (server == upstreams_.end()) {
+  const std::shared_ptr<Upstream> server = server_of(id, job.proposal.tool);
+  if (!server) {
     outcome.kind = unsent_outcome(job);
     outcome.reason = fmt::format("server \"{}\" is gone", job.proposal.toolset);
     outcome.now = clock_.now();
   } else {
-    const std::shared_ptr<Upstream> kept = server->second;
-    auto listing = directory_.known(kept->name());
-    outcome = co_await actor_.run(*kept, std::move(listing), std::move(job));
+    auto listing = directory_.known(server->name());
+    outcome = co_await actor_.run(*server, std::move(listing), std::move(job));
   }
   co_await record(id, "outcome of " + intent_name(id, intent), [&](Session& session) {
     // A person may have resolved it meanwhile.
@@ -207,12 +206,11 @@ asio::awaitable<void> LocalHarness::run_probe(ProbeJob job) {
   const LogId id = job.session;
   const IntentId intent = job.intent;
   ProbeResult found;
-  const auto server = upstreams_.find(split_tool_name(job.probe.tool).first);
-  if (server == upstreams_.end()) {
+  const std::shared_ptr<Upstream> server = server_of(id, job.probe.tool);
+  if (!server) {
     found.reason = fmt::format("the probe's server of {} is gone", job.probe.tool);
   } else {
-    const std::shared_ptr<Upstream> kept = server->second;
-    found = co_await actor_.probe(*kept, std::move(job));
+    found = co_await actor_.probe(*server, std::move(job));
   }
   RecordProbe seen;
   seen.intent = intent;

@@ -38,17 +38,17 @@ Status add_input(Propose& command, const CallRequest& request, const json::value
 
 }  // namespace
 
-asio::awaitable<Result<LocalHarness::FoundTool>> LocalHarness::find_tool(const std::string& name) {
-  const auto server_name = split_tool_name(name).first;
-  const auto server = upstreams_.find(server_name);
-  if (server == upstreams_.end()) {
-    co_return fail(ErrorCode::not_found,
-                   fmt::format("no tool \"{}\": no server \"{}\"", name, server_name));
+asio::awaitable<Result<LocalHarness::FoundTool>> LocalHarness::find_tool(const LogId& session,
+                                                                         const std::string& name) {
+  const std::shared_ptr<Upstream> server = server_of(session, name);
+  if (!server) {
+    co_return fail(
+        ErrorCode::not_found,
+        fmt::format("no tool \"{}\": no server \"{}\"", name, split_tool_name(name).first));
   }
-  auto listing = directory_.known(server->first);
+  auto listing = directory_.known(server->name());
   if (!listing) {
-    const std::shared_ptr<Upstream> kept = server->second;
-    auto listed = co_await directory_.list(*kept, *policy_);
+    auto listed = co_await directory_.list(*server, *policy_);
     if (!listed) co_return std::unexpected(listed.error());
     listing = *listed;
   }
@@ -74,7 +74,7 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::call(CallRequest request) {
   }
   if (const auto healthy = log_.health(); !healthy) co_return std::unexpected(healthy.error());
   if (request.performer == Performer::client) co_return co_await permit(std::move(request));
-  const auto found = co_await find_tool(request.tool);
+  const auto found = co_await find_tool(request.session, request.tool);
   if (!found) co_return std::unexpected(found.error());
   const Tool& tool = *found->tool;
 
