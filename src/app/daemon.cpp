@@ -200,6 +200,8 @@ private:
 
 int run_daemon(const UpOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
+  // A limit on a file's size is to the store what a full disk is.
+  std::signal(SIGXFSZ, SIG_IGN);
   raise_descriptor_limit();
   Daemon daemon(options);
   return daemon.run();

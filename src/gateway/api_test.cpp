@@ -11,6 +11,7 @@ namespace {
 using test::Client;
 using test::World;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 const json::value& at(const json::value& value, std::string_view pointer) {
   return value.at_pointer(pointer);
@@ -140,6 +141,36 @@ TEST(Api, APersonSaysWhatBecameOfAnUnknownOutcome) {
   const auto collected = propose(world, "s", "box__vanish", {{"key", "k"}});
   EXPECT_EQ(at(collected, "/kind"), "result");
   EXPECT_THAT(write_json(at(collected, "/result")), HasSubstr("I looked"));
+}
+
+TEST(Api, WhatWasDoneWhenTheDiskFilledUpMayHaveHappened) {
+  for (const bool refused : {true, false}) {
+    World world;
+    propose(world, "s", "box__add", {{"arguments", json::object{{"n", 1}}}});
+    world.fill_disk(1, refused);
+    const auto answer = propose(world, "s", "box__add", {{"arguments", json::object{{"n", 2}}}});
+    EXPECT_EQ(world.script("box").calls, 2);
+    EXPECT_EQ(at(answer, "/kind"), "refused");
+    EXPECT_EQ(at(answer, "/code"), "storage_failed");
+    const std::string text(at(answer, "/text").as_string());
+    EXPECT_THAT(text, HasSubstr("may have happened"));
+    EXPECT_THAT(text, HasSubstr("No space left"));
+    EXPECT_THAT(text, HasSubstr("do not repeat it"));
+  }
+}
+
+TEST(Api, WhatWasNotSentWhenTheDiskFilledUpDidNotHappen) {
+  for (const bool refused : {true, false}) {
+    World world;
+    propose(world, "s", "box__add", {{"arguments", json::object{{"n", 1}}}});
+    world.fill_disk(0, refused);
+    auto agent = world.agent();
+    const auto reply = agent.request("POST", "/v1/sessions/s/intents",
+                                     R"({"tool":"box__add","arguments":{"n":2}})");
+    EXPECT_EQ(world.script("box").calls, 1);
+    EXPECT_THAT(reply.body, HasSubstr("No space left"));
+    EXPECT_THAT(reply.body, Not(HasSubstr("may have happened")));
+  }
 }
 
 TEST(Api, TheTranscriptTellsWhatCameOfEachIntent) {

@@ -11,7 +11,7 @@
 #include <fstream>
 
 #include "gateway/auth.hpp"
-#include "log/memory_log.hpp"
+#include "log/log_testing.hpp"
 #include "policy/parse.hpp"
 #include "runtime/local_harness.hpp"
 
@@ -110,6 +110,34 @@ UpstreamReply rejected(int code, std::string_view message) {
 json::object text(std::string_view words) {
   return {{"content", json::array{json::object{{"type", "text"}, {"text", words}}}}};
 }
+
+// An engine whose disk fills up.
+class FillingLog final : public testing::ForwardingLog {
+public:
+  // Of an append that does not fit: refused, or accepted and then not durable.
+  enum class Failure { refused, not_durable };
+  std::optional<int> appends_left;
+  Failure failure = Failure::refused;
+
+  Result<Sequenced> append(Append append, OnDurable on_durable) override {
+    if (!appends_left || (*appends_left)-- > 0) {
+      return ForwardingLog::append(std::move(append), std::move(on_durable));
+    }
+    *appends_left = 0;
+    if (failure == Failure::refused) return std::unexpected(full());
+    return ForwardingLog::append(std::move(append),
+                                 [on_durable = std::move(on_durable)](const Status&) mutable {
+                                   on_durable(std::unexpected(full()));
+                                 });
+  }
+  Status health() const override {
+    if (appends_left && *appends_left == 0) return std::unexpected(full());
+    return ForwardingLog::health();
+  }
+
+private:
+  static Error full() { return {ErrorCode::storage_failed, "cannot write: No space left"}; }
+};
 
 class ScriptedServer final : public Upstream {
 public:
@@ -291,7 +319,7 @@ class World::Parts {
 public:
   TestClock clock;
   TestRandom random;
-  std::unique_ptr<Log> log = make_memory_log();
+  std::unique_ptr<FillingLog> log = std::make_unique<FillingLog>();
   std::unique_ptr<LocalHarness> harness;
   std::unique_ptr<Gateway> gateway;
 };
@@ -356,6 +384,14 @@ World::~World() {
 void World::announce(const std::string& server, const std::string& method,
                      const std::string& params) {
   loop_.run([&] { scripts_.at(server)->announce(method, params); });
+}
+
+void World::fill_disk(int appends_left, bool refused) {
+  loop_.run([&] {
+    parts_->log->appends_left = appends_left;
+    parts_->log->failure =
+        refused ? FillingLog::Failure::refused : FillingLog::Failure::not_durable;
+  });
 }
 
 void World::stop() {

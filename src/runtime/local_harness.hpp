@@ -132,8 +132,8 @@ private:
   asio::awaitable<void> run_retry(LogId session, IntentId intent, std::uint64_t attempts);
   void finished(const LogId& session, IntentId intent);
   // Appends what is known here and nowhere else: an outcome, a probe's verdict. Waits while the
-  // store is busy.
-  asio::awaitable<void> record(LogId session, std::string what,
+  // store is busy; where it failed, tells who waits for the intent.
+  asio::awaitable<void> record(LogId session, IntentId intent, std::string what,
                                std::function<Result<Plan>(Session&)> decide_plan);
   // Tries again or probes, where an outcome is unknown and nobody does.
   void find_out(Session& session);

@@ -139,14 +139,14 @@ asio::awaitable<void> LocalHarness::run_attempt(AttemptJob job) {
     auto listing = directory_.known(server->name());
     outcome = co_await actor_.run(*server, std::move(listing), std::move(job));
   }
-  co_await record(id, "outcome of " + intent_name(id, intent), [&](Session& session) {
+  co_await record(id, intent, "outcome", [&](Session& session) {
     // A person may have resolved it meanwhile.
     return decide(session.state, outcome);
   });
   finished(id, intent);
 }
 
-asio::awaitable<void> LocalHarness::record(LogId id, std::string what,
+asio::awaitable<void> LocalHarness::record(LogId id, IntentId intent, std::string what,
                                            std::function<Result<Plan>(Session&)> decide_plan) {
   Error why;
   for (int tries = 0; tries < kDecideTries;) {
@@ -165,7 +165,11 @@ asio::awaitable<void> LocalHarness::record(LogId id, std::string what,
     if (!plan || (why.code != ErrorCode::conflict && why.code != ErrorCode::halted)) break;
     ++tries;
   }
-  say(fmt::format("the {} is not recorded: {}", what, why.message));
+  say(fmt::format("the {} of {} is not recorded: {}", what, intent_name(id, intent), why.message));
+  Session* session = sessions_.find(id);
+  if (session != nullptr && why.code == ErrorCode::storage_failed) {
+    sessions_.tell_failure(*session, intent, why);
+  }
 }
 
 void LocalHarness::finished(const LogId& id, IntentId intent) {
@@ -217,7 +221,7 @@ asio::awaitable<void> LocalHarness::run_probe(ProbeJob job) {
   seen.verdict = found.verdict;
   seen.reason = found.reason;
   seen.evidence = Payload::of(std::move(found.evidence));
-  co_await record(id, "probe of " + intent_name(id, intent), [&](Session& session) {
+  co_await record(id, intent, "probe", [&](Session& session) {
     seen.now = clock_.now();
     return decide(session.state, seen);
   });
@@ -236,7 +240,7 @@ asio::awaitable<void> LocalHarness::run_retry(LogId id, IntentId intent, std::ui
   const auto doubled = kRetryPause * (std::int64_t{1} << std::min<std::uint64_t>(attempts, 10));
   asio::steady_timer pause(executor_, clock_.steady() + std::min(doubled, kRetryPauseMax));
   co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
-  co_await record(id, "next attempt of " + intent_name(id, intent), [&](Session& session) {
+  co_await record(id, intent, "next attempt", [&](Session& session) {
     const auto open = session.state.open.find(intent);
     const ControlView view =
         open == session.state.open.end() ? ControlView{} : view_for(session, open->second);
@@ -273,8 +277,7 @@ void LocalHarness::recover(Session& session) {
     const auto lose = [this, id](Session& again) {
       return decide_lost(again.state, id, clock_.now());
     };
-    const std::string name = "loss of " + intent_name(session.id, id);
-    spawn(record(session.id, name, lose), name);
+    spawn(record(session.id, id, "loss", lose), "loss of " + intent_name(session.id, id));
   }
   for (const auto& [id, proposal] : session.state.settling) start_probe(session, id);
   if (!session.state.open.empty()) handle_due(session);
