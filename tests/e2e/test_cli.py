@@ -154,6 +154,29 @@ class Reading(CommandLine):
         self.assertTrue(checks["healthy"], checks)
         self.assertIn("server box", [each["check"] for each in checks["checks"]])
 
+    def test_doctor_says_whether_the_daemon_runs_the_file(self):
+        def policy(*more):
+            checks = self.gavel.ask("doctor", *more)["checks"]
+            return next(each for each in checks if each["check"] == "policy")
+
+        self.assertIn("of a file that it was given", policy()["text"])
+        self.assertIn("the daemon runs it", policy("--config", self.gavel.config)["text"])
+        other = self.directory / "other.yaml"
+        other.write_text("servers: {}\n")
+        changed = policy("--config", other)
+        self.assertEqual(changed["health"], "warn")
+        self.assertIn("the daemon runs another", changed["text"])
+        self.assertIn("gavel up --config", changed["advice"])
+        code, out, _ = self.gavel.cli("doctor", "--config", self.directory / "none.yaml")
+        self.assertEqual(code, 1)
+        self.assertIn("gavel init", out)
+
+    def test_a_new_token_works_at_once(self):
+        self.succeed("token", "new", "carol", "--role", "approver")
+        token = json.loads((self.gavel.state / "tokens" / "carol.json").read_text())["token"]
+        halts = self.gavel._request(self.gavel.url, "GET", "/v1/halts", None, token, 10)
+        self.assertEqual(halts, {"halts": []})
+
     def test_the_policy_in_force_explains_itself(self):
         explained = self.gavel.ask("policy", "explain", "box__append", '{"text":"x"}')
         self.assertEqual((explained["verdict"], explained["effect"]), ("ask", "write"))
