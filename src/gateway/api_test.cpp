@@ -45,6 +45,22 @@ TEST(Api, UnknownPathsAndWrongMethodsAreTold) {
   EXPECT_EQ(client.request("GET", "/v1/sessions/%zz").status, 400);
 }
 
+TEST(Api, QueriesThatSayNothingAreToldWhatThereIs) {
+  World world;
+  auto client = world.person();
+  const auto error = [&](const std::string& target) {
+    const auto reply = client.request("GET", target);
+    EXPECT_EQ(reply.status, 400) << target;
+    return reply.body;
+  };
+  EXPECT_THAT(error("/v1/sessions?prefx=a"), HasSubstr(R"(did you mean \"prefix\"?)"));
+  EXPECT_THAT(error("/v1/sessions?x=a"), HasSubstr("There is: prefix, after, limit"));
+  EXPECT_THAT(error("/v1/halts?scope=x"), HasSubstr("There is none here"));
+  EXPECT_THAT(error("/v1/sessions?prefix=a&prefix=b"), HasSubstr("twice"));
+  EXPECT_THAT(error("/v1/sessions?prefix=%ff"), HasSubstr("UTF-8"));
+  EXPECT_EQ(client.request("GET", "/v1/sessions?prefix=a&limit=3&").status, 200);
+}
+
 TEST(Api, RequestsTakeATokenAndALoopbackHost) {
   World world;
   Client nobody(world.endpoint());

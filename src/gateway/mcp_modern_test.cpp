@@ -82,6 +82,22 @@ TEST(McpModern, ShowsOneServerAloneWithPlainNames) {
   EXPECT_EQ(text_of(message), R"({"text":"hi"})");
 }
 
+TEST(McpModern, WhatTheQueryNamesMustBeThere) {
+  World world;
+  auto client = world.agent();
+  const auto error = [&](const std::string& target) {
+    const auto reply = modern(client, "tools/list", {}, target);
+    EXPECT_EQ(reply.status, 400) << target;
+    return std::string(at(message_of(reply), "/error/message").as_string());
+  };
+  EXPECT_EQ(error("/mcp?server=bx"),
+            "there is no server \"bx\"; did you mean \"box\"? There is: box, lib");
+  EXPECT_EQ(error("/mcp?sesion=a"),
+            "there is no query parameter \"sesion\"; did you mean \"session\"? There is: session, "
+            "epoch, server");
+  EXPECT_THAT(error("/mcp?session=%ff"), HasSubstr("UTF-8"));
+}
+
 TEST(McpModern, CallsAToolAndSaysWhichIntentItWas) {
   World world;
   auto client = world.agent();
