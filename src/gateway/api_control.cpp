@@ -195,7 +195,13 @@ asio::awaitable<Api::Answer> Api::explain(Request& request) {
       if (tool.name == call.tool) call.hints = hints_of(tool.definition);
     }
   }
-  co_return write_json(explanation_json(policy->explain(call)));
+  auto explanation = explanation_json(policy->explain(call));
+  json::array problems;
+  for (auto& problem : co_await harness_.problems(call.session, call.tool, *call.arguments)) {
+    problems.emplace_back(std::move(problem));
+  }
+  explanation["problems"] = std::move(problems);
+  co_return write_json(explanation);
 }
 
 }  // namespace gavel

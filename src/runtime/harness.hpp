@@ -144,6 +144,11 @@ public:
   // upstreams() where it is empty. One that does not list its tools soon is left out.
   virtual asio::awaitable<Result<std::vector<ToolView>>> tools(Caller caller,
                                                                std::string server = {}) = 0;
+  // What a call would be refused for before the policy is asked, for people: a tool that nobody
+  // has, arguments that break a schema. Empty where nothing, or the server does not say what it
+  // has.
+  virtual asio::awaitable<std::vector<std::string>> problems(LogId session, std::string tool,
+                                                             json::value arguments) = 0;
   // Any other MCP request to one upstream (resources, prompts): a read, passed through.
   virtual asio::awaitable<UpstreamReply> pass_through(const std::string& upstream,
                                                       UpstreamRequest request) = 0;

@@ -53,6 +53,8 @@ public:
   asio::awaitable<Result<IntentId>> report(ReportRequest request) override;
   void delivered(const LogId& session, IntentId intent) override;
   asio::awaitable<Result<std::vector<ToolView>>> tools(Caller caller, std::string server) override;
+  asio::awaitable<std::vector<std::string>> problems(LogId session, std::string tool,
+                                                     json::value arguments) override;
   asio::awaitable<UpstreamReply> pass_through(const std::string& upstream,
                                               UpstreamRequest request) override;
   std::vector<std::string> upstreams() const override;
@@ -96,6 +98,9 @@ private:
     const Tool* tool = nullptr;  // inside listing
   };
   asio::awaitable<Result<FoundTool>> find_tool(const LogId& session, const std::string& name);
+  static Result<const Tool*> known_tool(const ToolListing& listing, const std::string& name);
+  static Status check_arguments(const Tool& tool, const json::value& arguments);
+  Status check_catalogue_of(const std::string& tool, const json::value& arguments) const;
   asio::awaitable<Result<CallAnswer>> propose(CallRequest request, Propose command,
                                               Assessment assessment);
   Result<Proposed> commit_proposal(Session& session, const CallRequest& request, Propose& command);

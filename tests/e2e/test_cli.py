@@ -189,6 +189,22 @@ class Reading(CommandLine):
         self.assertEqual(self.succeed("policy", "show"), self.gavel.config.read_text())
         json.loads(self.succeed("policy", "schema"))
 
+    def test_explain_says_what_no_policy_can_mend(self):
+        def problems(*call):
+            return self.gavel.ask("policy", "explain", *call)["problems"]
+
+        self.assertEqual(problems("box__append", '{"text":"x"}'), [])
+        self.assertEqual(
+            problems("box__apend"), ['no tool "box__apend"; did you mean "box__append"?']
+        )
+        self.assertEqual(problems("bx__append"), ['no server "bx"; did you mean "box"?'])
+        self.assertRegex(problems("box__append", '{"txt":"x"}')[0], "arguments are wrong: `text`")
+        self.assertRegex(
+            self.succeed("policy", "explain", "box__append", "{}"), "such a call is refused: .*text"
+        )
+        offline = problems("bx__append", "--file", self.gavel.config)
+        self.assertEqual(offline, ['the file has no server "bx"; did you mean "box"?'])
+
     def check_typo(self):
         wrong = self.directory / "wrong.yaml"
         wrong.write_text("servers: {}\nmisspelled: 1\n")
