@@ -73,6 +73,9 @@ constexpr std::string_view kTools = R"([
      {"region":{"type":"string","x-mcp-header":"Region"}}}}
 ])";
 
+// A resource that every server has.
+constexpr std::string_view kShared = "shared://readme";
+
 class TestClock final : public gavel::Clock {
 public:
   Timestamp now() const override {
@@ -183,7 +186,7 @@ private:
            json::array{json::object{{"uriTemplate", own + "/t/{x}"}, {"name", "t"}}}}});
     }
     if (method == "resources/read") {
-      if (!uri.starts_with(own)) return rejected(-32002, "no such resource");
+      if (!uri.starts_with(own) && uri != kShared) return rejected(-32002, "no such resource");
       return answered(json::object{
           {"contents", json::array{json::object{{"uri", uri}, {"text", "from " + name_}}}}});
     }
@@ -211,9 +214,10 @@ private:
   // Two pages.
   UpstreamReply list_resources(const json::value& params, const std::string& own) {
     const bool second = !string_or(params, "cursor").empty();
-    json::object result{
-        {"resources", json::array{json::object{{"uri", own + (second ? "/b" : "/a")},
-                                               {"name", second ? "b" : "a"}}}}};
+    json::array listed{
+        json::object{{"uri", own + (second ? "/b" : "/a")}, {"name", second ? "b" : "a"}}};
+    if (second) listed.push_back(json::object{{"uri", kShared}, {"name", "of " + name_}});
+    json::object result{{"resources", std::move(listed)}};
     if (!second) result["nextCursor"] = "2";
     return answered(std::move(result));
   }
