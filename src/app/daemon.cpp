@@ -9,6 +9,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
+#include <cstdio>
 
 #include "app/machine.hpp"
 #include "app/state_directory.hpp"
@@ -37,7 +38,10 @@ class StderrLog {
 public:
   explicit StderrLog(const Clock& clock) : clock_(clock) {}
   void operator()(std::string_view line) const {
-    fmt::print(stderr, "{} {}\n", to_iso8601(clock_.now()), for_display(line, 4096));
+    // fmt::print throws where nothing can be written: on a full disk the daemon would die of its
+    // log.
+    const auto text = fmt::format("{} {}\n", to_iso8601(clock_.now()), for_display(line, 4096));
+    std::fwrite(text.data(), 1, text.size(), stderr);
   }
 
 private:
@@ -200,6 +204,8 @@ private:
 
 int run_daemon(const UpOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
+  // A limit on a file's size is to the store what a full disk is.
+  std::signal(SIGXFSZ, SIG_IGN);
   raise_descriptor_limit();
   Daemon daemon(options);
   return daemon.run();

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/assert.hpp"
+#include "base/text.hpp"
 
 namespace gavel {
 namespace {
@@ -402,6 +403,9 @@ Result<json::value> parse_json(std::string_view text, const JsonLimits& limits) 
   if (!ec && skip_space(text, consumed) != text.size()) ec = boost::json::error::extra_data;
   if (!ec && !parser.done()) ec = boost::json::error::incomplete;
   if (ec) {
+    if (auto problem = utf8_problem(text); !problem.empty()) {
+      return fail(ErrorCode::invalid_argument, "not acceptable JSON: " + problem);
+    }
     const auto& refusal = parser.handler().refusal();
     const auto why = refusal.empty() ? std::string(ec.message()) : refusal;
     return fail(

@@ -88,6 +88,11 @@ TEST(Json, KeysInTheirOwnOrderWhenNotCanonical) {
   EXPECT_EQ(pretty_json(*value), "{\n  \"b\": 1,\n  \"a\": [\n    true,\n    null\n  ]\n}");
 }
 
+TEST(Json, WhatIsNotUtf8IsToldByItsByte) {
+  EXPECT_EQ(parse_json("{\"a\":\"\xff\"}").error().message,
+            "not acceptable JSON: byte 6 (0xff) is not UTF-8; send the text encoded as UTF-8");
+}
+
 TEST(Json, LookUpsDoNotThrow) {
   const auto value = parse_json(R"({"s":"x","n":3,"b":true,"o":{},"a":[]})").value();
   EXPECT_EQ(string_or(value, "s"), "x");

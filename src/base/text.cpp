@@ -1,5 +1,7 @@
 #include "base/text.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <vector>
@@ -45,6 +47,16 @@ std::size_t sequence_length(std::string_view s) {
   return 0;
 }
 
+// Where the first byte stands that begins no character; text.size() where there is none.
+std::size_t first_not_utf8(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = sequence_length(text.substr(at));
+    if (length == 0) return at;
+    at += length;
+  }
+  return text.size();
+}
+
 }  // namespace
 
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
@@ -84,12 +96,14 @@ bool glob_match(std::string_view pattern, std::string_view text) {
 }
 
 bool is_valid_utf8(std::string_view text) {
-  while (!text.empty()) {
-    const std::size_t length = sequence_length(text);
-    if (length == 0) return false;
-    text.remove_prefix(length);
-  }
-  return true;
+  return first_not_utf8(text) == text.size();
+}
+
+std::string utf8_problem(std::string_view text) {
+  const std::size_t at = first_not_utf8(text);
+  if (at == text.size()) return {};
+  return fmt::format("byte {} (0x{:02x}) is not UTF-8; send the text encoded as UTF-8", at,
+                     static_cast<std::uint8_t>(text[at]));
 }
 
 std::string for_display(std::string_view text, std::size_t max_bytes) {

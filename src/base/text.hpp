@@ -15,6 +15,8 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
 bool glob_match(std::string_view pattern, std::string_view text);
 
 bool is_valid_utf8(std::string_view text);
+// "byte 12 (0xff) is not UTF-8; send the text encoded as UTF-8"; empty where all of it is UTF-8.
+std::string utf8_problem(std::string_view text);
 
 // `text` cut to `max_bytes` at a character's border, with "…" where it was cut; control characters
 // become spaces, so that untrusted text cannot move a terminal's cursor.

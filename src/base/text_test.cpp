@@ -43,6 +43,12 @@ TEST(Text, DisplayCannotMoveTheCursor) {
   EXPECT_EQ(for_display("éé", 3), "é…");
 }
 
+TEST(Utf8Problem, NamesTheByteAndWhatToDo) {
+  EXPECT_EQ(utf8_problem("aé€😀"), "");
+  EXPECT_EQ(utf8_problem("é\xffx"), "byte 2 (0xff) is not UTF-8; send the text encoded as UTF-8");
+  EXPECT_TRUE(utf8_problem("ab\xc3").starts_with("byte 2 (0xc3)"));
+}
+
 TEST(Digest, RoundTrips) {
   const auto digest = sha256("abc");
   EXPECT_EQ(digest.hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");

@@ -46,7 +46,7 @@ Result<int> run_approve(Context& context, const ApproveOptions& options) {
     context.print_json(session);
     return kExitOk;
   }
-  const auto fate = fate_of(client, found.ref);
+  const auto fate = fate_of(context, client, found.ref);
   context.print(fmt::format(
       "approved {} {} ({}); it is now {}\n", name, for_display(string_or(found.shown, "tool"), 100),
       for_display(string_or(found.shown, "effect"), 40), fate ? *fate : "recorded"));

@@ -53,6 +53,48 @@ TEST(CommandLine, SaysWhatIsMissing) {
   EXPECT_EQ(world.run({"completion", "tcsh"}).code, 2);
 }
 
+TEST(CommandLine, SaysWhatToWriteInsteadOfAWrongOption) {
+  struct Case {
+    std::vector<std::string> words;
+    std::string said;
+  };
+  const std::vector<Case> cases = {
+      {{"approve"}, "gavel: INTENT is missing: SESSION#N, or N where one pending call has it"},
+      {{"approve", "s#1", "--reason"}, "gavel: --reason needs a value: --reason TEXT"},
+      {{"log", "s", "--from", "x"},
+       "gavel: --from takes a whole number, as in --from 10, not \"x\""},
+      {{"log", "s", "--from=-3"}, "as in --from 10, not \"-3\""},
+      {{"approve", "s#1", "--yes=maybe"}, "gavel: --yes stands alone: it takes no value"},
+      {{"completion", "bsh"},
+       "gavel: SHELL is one of bash, zsh, fish, not \"bsh\" (did you mean \"bash\"?)"},
+      {{"sessions", "--color", "neve"}, "not \"neve\" (did you mean \"never\"?)"},
+      {{"show", "a", "b"}, "gavel: \"b\" is one argument too many"},
+      {{"show", "a", "-z"}, "gavel: gavel show has no option -z"},
+  };
+  for (const auto& [words, said] : cases) {
+    TestWorld world;
+    const auto ran = world.run(words);
+    EXPECT_EQ(ran.code, 2) << said;
+    EXPECT_THAT(ran.err, HasSubstr(said));
+    EXPECT_THAT(ran.err, HasSubstr("--help")) << said;
+  }
+}
+
+TEST(CommandLine, ScriptsAndStartersComeAsJsonToo) {
+  TestWorld world;
+  const auto script = parse_json(world.run({"completion", "bash", "--json"}).out);
+  ASSERT_TRUE(script);
+  EXPECT_EQ(string_or(*script, "shell"), "bash");
+  EXPECT_EQ(string_or(*script, "script"), world.run({"completion", "bash"}).out);
+  const auto printed = parse_json(world.run({"init", "--print", "--json"}).out);
+  ASSERT_TRUE(printed);
+  EXPECT_EQ(string_or(*printed, "text"), world.run({"init", "--print"}).out);
+  EXPECT_NE(find_array(*printed, "servers"), nullptr);
+  const auto written = parse_json(world.run({"init", "--json"}).out);
+  ASSERT_TRUE(written);
+  EXPECT_EQ(string_or(*written, "file"), (world.directory.path() / "gavel.yaml").string());
+}
+
 TEST(CommandLine, GivesErrorsAsJsonWhereJsonIsAsked) {
   TestWorld world;
   const auto ran = world.run({"sesions", "--json"});

@@ -15,9 +15,14 @@ struct CompletionOptions {
 Result<int> run_completion(Context& context, const CompletionOptions& options) {
   Globals unused;
   const auto tree = make_tree(unused);
-  context.print(options.shell == "bash"  ? bash_completion(tree)
-                : options.shell == "zsh" ? zsh_completion(tree)
-                                         : fish_completion(tree));
+  const auto script = options.shell == "bash"  ? bash_completion(tree)
+                      : options.shell == "zsh" ? zsh_completion(tree)
+                                               : fish_completion(tree);
+  if (context.json()) {
+    context.print_json(json::object{{"shell", options.shell}, {"script", script}});
+  } else {
+    context.print(script);
+  }
   return kExitOk;
 }
 

@@ -125,9 +125,49 @@ Finding check_version(const json::value& health, std::string_view own) {
   return {Health::ok, "version", text, {}};
 }
 
+// What a file's policy is to the daemon; `in_force` is the version that it runs, empty where it is
+// not known.
+Finding of_policy_file(const Policy& policy, const fs::path& file, bool given,
+                       std::string_view in_force) {
+  Finding finding{
+      Health::ok,
+      "policy",
+      fmt::format("{}: {}, {}", file.string(), count_text(policy.servers().size(), "server"),
+                  count_text(policy.rules().size(), "rule")),
+      {}};
+  if (in_force.empty()) return finding;
+  if (policy.version() == in_force) {
+    finding.text += "; the daemon runs it";
+    return finding;
+  }
+  finding.health = Health::warning;
+  finding.text +=
+      fmt::format("; the daemon runs another, version {}", for_display(in_force, 64).substr(0, 12));
+  finding.advice = given ? fmt::format(
+                               "to run this one: gavel up --config {}; what runs: gavel "
+                               "policy show",
+                               file.string())
+                         : "a change counts from the next start of gavel up; if that was given "
+                           "another file, say so here too: --config FILE";
+  return finding;
+}
+
+Finding without_policy_file(const fs::path& file, std::string_view in_force) {
+  if (in_force.empty() || in_force == default_policy()->version()) {
+    return {Health::ok,
+            "policy",
+            fmt::format("no {}: without --config, the safe defaults hold", file.string()),
+            {}};
+  }
+  return {Health::ok, "policy",
+          fmt::format("the daemon runs version {}, of a file that it was given",
+                      for_display(in_force, 64).substr(0, 12)),
+          "gavel policy show prints it; check its file with gavel doctor --config FILE"};
+}
+
 // The file that gavel up would use.
 void check_policy_file(const Context& context, const fs::path& state, const std::string& given,
-                       std::vector<Finding>& out) {
+                       std::string_view in_force, std::vector<Finding>& out) {
   fs::path file = state / "gavel.yaml";
   if (!given.empty()) {
     file = fs::path(given).is_absolute() ? fs::path(given)
@@ -135,30 +175,22 @@ void check_policy_file(const Context& context, const fs::path& state, const std:
   }
   const auto text = read_text_file(file, kPolicyBytesMax + 1);
   if (!text && text.error().code == ErrorCode::not_found && given.empty()) {
-    out.push_back({Health::ok,
-                   "policy",
-                   "no " + file.string() + ": without --config, the safe defaults hold",
-                   {}});
+    out.push_back(without_policy_file(file, in_force));
     return;
   }
   if (!text) {
-    out.push_back({Health::failed, "policy", text.error().message, {}});
+    out.push_back({Health::failed, "policy", text.error().message,
+                   "name a file that can be read, or make one with gavel init"});
     return;
   }
   const auto check = check_policy(*text, file.string());
   for (const auto& problem : check.problems) {
     const bool error = problem.severity == PolicyProblem::Severity::error;
     out.push_back({error ? Health::failed : Health::warning, "policy",
-                   to_text(problem, file.string()), error ? "correct it: gavel policy check" : ""});
+                   to_text(problem, file.string()),
+                   error ? "correct it, then: gavel policy check " + file.string() : ""});
   }
-  if (check.problems.empty()) {
-    out.push_back({Health::ok,
-                   "policy",
-                   fmt::format("{}: {}, {}", file.string(),
-                               count_text(check.policy->servers().size(), "server"),
-                               count_text(check.policy->rules().size(), "rule")),
-                   {}});
-  }
+  if (check.policy) out.push_back(of_policy_file(*check.policy, file, !given.empty(), in_force));
 }
 
 void check_upstreams(const Client& client, std::vector<Finding>& out) {
@@ -177,7 +209,8 @@ void check_upstreams(const Client& client, std::vector<Finding>& out) {
     const auto name = "server " + for_display(string_or(upstream, "name"), 60);
     const auto health = for_display(string_or(upstream, "health"), 40);
     const auto error = for_display(string_or(upstream, "last_error"), 300);
-    if (health == "ready") {
+    // One that nobody needed yet, or that is on its way, is well.
+    if (health == "ready" || health == "idle" || health == "starting") {
       out.push_back({Health::ok, name, health, {}});
     } else {
       out.push_back({Health::failed, name, error.empty() ? health : health + ": " + error,
@@ -200,28 +233,56 @@ void check_halts(const Client& client, std::vector<Finding>& out) {
   }
 }
 
-void check_daemon(const Context& context, std::vector<Finding>& out) {
-  const auto client = context.client(Identity::operator_only);
-  const auto health =
-      client ? client->get("/v1/health") : Result<json::value>(std::unexpected(client.error()));
-  if (!health) {
-    const bool down = health.error().code == ErrorCode::unavailable;
-    out.push_back({down ? Health::warning : Health::failed, "daemon", health.error().message,
+// Whether the daemon answers, and its store's health; false where there is nothing more to ask.
+bool check_health(const Context& context, const Client& client, std::vector<Finding>& out) {
+  const auto health = client.get("/v1/health");
+  if (health) {
+    out.push_back({Health::ok,
+                   "daemon",
+                   fmt::format("ok at {}, up for {}", client.url(),
+                               span_text(Duration{int_or(*health, "uptime_ms", 0)})),
+                   {}});
+    out.push_back({Health::ok, "store", "ok", {}});
+    out.push_back(check_version(*health, context.hooks().version));
+    return true;
+  }
+  const auto& error = health.error();
+  switch (error.code) {
+    case ErrorCode::storage_failed:
+    case ErrorCode::corrupted:
+      out.push_back({Health::ok, "daemon", "answers at " + client.url(), {}});
+      out.push_back({Health::failed, "store", "has stopped: " + error.message,
+                     "nothing is accepted until it is mended: make room or mend the disk, stop "
+                     "gavel up, run gavel verify, start it again; what was acknowledged is kept"});
+      return true;
+    case ErrorCode::unauthenticated:
+    case ErrorCode::permission_denied:
+      out.push_back({Health::failed, "daemon", error.message, "see gavel token list"});
+      return false;
+    case ErrorCode::unavailable:
+      out.push_back({Health::warning, "daemon", error.message, {}});
+      return false;
+    default:
+      out.push_back({Health::failed, "daemon", error.message, "see the daemon's log"});
+      return false;
+  }
+}
+
+void check_daemon(const Context& context, const Result<Client>& client, std::vector<Finding>& out) {
+  if (!client) {
+    const bool down = client.error().code == ErrorCode::unavailable;
+    out.push_back({down ? Health::warning : Health::failed, "daemon", client.error().message,
                    down ? "" : "see gavel token list"});
     return;
   }
-  const auto status = for_display(string_or(*health, "status"), 40);
-  out.push_back({status == "ok" ? Health::ok : Health::failed,
-                 "daemon",
-                 fmt::format("{} at {}, up for {}", status, client->url(),
-                             span_text(Duration{int_or(*health, "uptime_ms", 0)})),
-                 {}});
-  const auto store = for_display(string_or(*health, "store"), 300);
-  out.push_back({store == "ok" ? Health::ok : Health::failed, "store", store,
-                 store == "ok" ? "" : "appends have stopped; see the daemon's log"});
-  out.push_back(check_version(*health, context.hooks().version));
+  if (!check_health(context, *client, out)) return;
   check_upstreams(*client, out);
   check_halts(*client, out);
+}
+
+std::string version_in_force(const Result<Client>& client) {
+  const auto answer = client ? client->get("/v1/policy") : json::value(nullptr);
+  return answer ? std::string(string_or(*answer, "version")) : std::string{};
 }
 
 }  // namespace
@@ -237,9 +298,10 @@ std::vector<Finding> examine(const Context& context, const std::string& config_p
   out.push_back(check_tokens(*state));
   out.push_back(check_disk(*state));
   out.push_back(check_clock(context.now()));
-  check_policy_file(context, *state, config_path, out);
+  const auto client = context.client(Identity::operator_only);
+  check_policy_file(context, *state, config_path, version_in_force(client), out);
   out.push_back(check_daemon_record(*state));
-  check_daemon(context, out);
+  check_daemon(context, client, out);
   return out;
 }
 

@@ -42,6 +42,13 @@ std::string explanation_text(const json::value& explanation, const Style& style,
                                  {"reason", clean("reason")},
                                  {"policy", clean("policy_version").substr(0, 12)}},
                                 style);
+  if (const auto* problems = find_array(explanation, "problems")) {
+    for (const auto& problem : *problems) {
+      if (!problem.is_string()) continue;
+      out += fmt::format("\n  {} {}\n", style.paint(Tone::bad, "but such a call is refused:"),
+                         for_display(view(problem.get_string()), 1000));
+    }
+  }
   const auto* rules = find_array(explanation, "rules");
   if (rules == nullptr || rules->empty()) return out;
   Table table({{.title = "RULE", .shrink = Shrink::may},

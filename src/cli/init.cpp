@@ -60,7 +60,7 @@ Search search(const World& world) {
   return out;
 }
 
-json::object found_json(const FoundServer& server) {
+json::object server_json(const FoundServer& server) {
   json::array secrets;
   for (const auto& secret : server.secrets) secrets.emplace_back(secret);
   json::array notes;
@@ -70,6 +70,14 @@ json::object found_json(const FoundServer& server) {
           {"file", server.file},
           {"secrets", std::move(secrets)},
           {"notes", std::move(notes)}};
+}
+
+json::object found_json(const Search& found) {
+  json::array servers;
+  for (const auto& server : found.servers) servers.push_back(server_json(server));
+  json::array problems;
+  for (const auto& problem : found.problems) problems.emplace_back(problem);
+  return {{"servers", std::move(servers)}, {"problems", std::move(problems)}};
 }
 
 void print_found(Context& context, const Search& found, const fs::path& file) {
@@ -114,8 +122,14 @@ Result<int> run_init(Context& context, const InitOptions& options) {
     starter.secrets_directory = (state / "secrets").string();
   }
   const auto text = render_starter(found.servers, starter);
+  auto answer = found_json(found);
   if (options.print) {
-    context.print(text);
+    answer["text"] = text;
+    if (context.json()) {
+      context.print_json(answer);
+    } else {
+      context.print(text);
+    }
     return kExitOk;
   }
   const fs::path given(options.file);
@@ -130,13 +144,8 @@ Result<int> run_init(Context& context, const InitOptions& options) {
   }
   if (!written) return std::unexpected(written.error());
   if (context.json()) {
-    json::array servers;
-    for (const auto& server : found.servers) servers.push_back(found_json(server));
-    json::array problems;
-    for (const auto& problem : found.problems) problems.emplace_back(problem);
-    context.print_json(json::object{{"file", file.string()},
-                                    {"servers", std::move(servers)},
-                                    {"problems", std::move(problems)}});
+    answer["file"] = file.string();
+    context.print_json(answer);
   } else {
     print_found(context, found, file);
   }

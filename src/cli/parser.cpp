@@ -1,6 +1,7 @@
 #include "cli/parser.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -83,16 +84,22 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string_vi
 struct Walk {
   const Command* command;
   std::vector<std::string> path;
-  std::vector<std::string_view> options;  // that may stand here
+  std::vector<std::string_view> options;  // that may stand here, by their long names
+  std::vector<const CommandOption*> known;
+
+  const CommandOption* find(std::string_view name) const {
+    const auto found =
+        std::ranges::find_if(known, [&](const CommandOption* o) { return has_name(*o, name); });
+    return found == known.end() ? nullptr : *found;
+  }
 };
 
 Result<Walk> walk(const Command& root, const std::vector<std::string>& words) {
-  Walk at{&root, {}, {"--help"}};
-  std::vector<const CommandOption*> known;
+  Walk at{&root, {}, {"--help"}, {}};
   const auto enter = [&](const Command& command) {
     at.command = &command;
     for (const auto& option : command.options) {
-      known.push_back(&option);
+      at.known.push_back(&option);
       const auto comma = option.names.rfind(',');
       at.options.push_back(
           std::string_view(option.names).substr(comma == std::string::npos ? 0 : comma + 1));
@@ -103,10 +110,9 @@ Result<Walk> walk(const Command& root, const std::vector<std::string>& words) {
     const std::string_view word = words[i];
     if (word.starts_with('-') && word.size() > 1) {
       const auto name = word.substr(0, word.find('='));
-      const auto found =
-          std::ranges::find_if(known, [&](const CommandOption* o) { return has_name(*o, name); });
+      const auto* found = at.find(name);
       const bool takes_next =
-          found != known.end() && !(*found)->value.empty() && name.size() == word.size();
+          found != nullptr && !found->value.empty() && name.size() == word.size();
       if (takes_next) ++i;
       continue;
     }
@@ -131,15 +137,106 @@ Result<Walk> walk(const Command& root, const std::vector<std::string>& words) {
 // The first option among `words` that nobody declared; empty where there is none.
 std::string_view unknown_option(const Walk& at, const std::vector<std::string>& words) {
   for (const auto& word : words) {
-    if (!word.starts_with("--") || word.size() < 3) continue;
-    const auto name = std::string_view(word).substr(0, word.find('='));
-    if (std::ranges::find(at.options, name) == at.options.end()) return name;
+    if (!word.starts_with('-') || word.size() < 2) continue;
+    auto name = std::string_view(word).substr(0, word.find('='));
+    if (!name.starts_with("--")) name = name.substr(0, 2);
+    if (name == "--" || name == "--help" || name == "-h") continue;
+    if (at.find(name) == nullptr) return name;
   }
   return {};
 }
 
-std::string usage_problem(const CLI::ParseError& error, const Walk& at, const std::string& where,
+// What was given to the option, as "--from=x" or "--from x"; nothing where it is not among `words`,
+// or is a flag and has none.
+std::optional<std::string_view> given_to(const CommandOption& option,
+                                         const std::vector<std::string>& words) {
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::string_view word = words[i];
+    const auto equals = word.find('=');
+    if (!has_name(option, word.substr(0, equals))) continue;
+    if (equals != std::string_view::npos) return word.substr(equals + 1);
+    if (option.value.empty()) continue;
+    return i + 1 < words.size() ? std::string_view(words[i + 1]) : std::string_view{};
+  }
+  return std::nullopt;
+}
+
+std::string one_of(const std::vector<std::string>& choices, std::string_view given) {
+  const std::vector<std::string_view> views(choices.begin(), choices.end());
+  const auto instead = given.empty() ? "" : fmt::format(", not \"{}\"", for_display(given, 60));
+  return fmt::format("one of {}{}{}", fmt::join(choices, ", "), instead,
+                     did_you_mean(given, views));
+}
+
+// Of a value that does not fit its option; empty where it is not the option's fault.
+std::string option_problem(const CommandOption& option, const std::vector<std::string>& words) {
+  const auto found = given_to(option, words);
+  if (!found) return {};
+  const auto given = *found;
+  const auto long_name = option.names.substr(option.names.rfind(',') + 1);
+  if (option.value.empty()) return fmt::format("{} stands alone: it takes no value", long_name);
+  if (given.empty()) {
+    return fmt::format("{} needs a value: {} {}", long_name, long_name, option.value);
+  }
+  if (!option.choices.empty()) {
+    return std::ranges::find(option.choices, given) != option.choices.end()
+               ? ""
+               : fmt::format("{} takes {}", long_name, one_of(option.choices, given));
+  }
+  if (!std::holds_alternative<std::uint64_t*>(option.target)) return {};
+  if (given.find_first_not_of("0123456789") == std::string_view::npos) return {};
+  return fmt::format("{} takes a whole number, as in {} 10, not \"{}\"", long_name, long_name,
+                     for_display(given, 60));
+}
+
+// The first argument that must be there and is not, or that is not one of its choices.
+std::string argument_problem(const Command& command, const std::vector<std::string>& values) {
+  for (std::size_t i = 0; i < command.positionals.size(); ++i) {
+    const auto& argument = command.positionals[i];
+    if (i >= values.size()) {
+      if (argument.presence == Presence::optional) continue;
+      return fmt::format("{} is missing: {}", argument.name, argument.help);
+    }
+    const bool fits = argument.choices.empty() ||
+                      std::ranges::find(argument.choices, values[i]) != argument.choices.end();
+    if (!fits) return fmt::format("{} is {}", argument.name, one_of(argument.choices, values[i]));
+  }
+  const bool takes_all =
+      !command.positionals.empty() &&
+      std::holds_alternative<std::vector<std::string>*>(command.positionals.back().target);
+  if (takes_all || values.size() <= command.positionals.size()) return {};
+  return fmt::format("\"{}\" is one argument too many",
+                     for_display(values[command.positionals.size()], 60));
+}
+
+// The words that are no options, no options' values and no subcommands.
+std::vector<std::string> arguments_among(const Walk& at, const std::vector<std::string>& words) {
+  std::vector<std::string> values;
+  std::size_t entered = 0;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::string_view word = words[i];
+    if (word.starts_with('-') && word.size() > 1) {
+      const auto* option = at.find(word.substr(0, word.find('=')));
+      if (option != nullptr && !option->value.empty() && !word.contains('=')) ++i;
+    } else if (entered < at.path.size() && word == at.path[entered]) {
+      ++entered;
+    } else {
+      values.push_back(words[i]);
+    }
+  }
+  return values;
+}
+
+// "gavel policy check"
+std::string where_of(const Walk& at) {
+  std::string where = "gavel";
+  for (const auto& name : at.path) where += " " + name;
+  return where;
+}
+
+std::string usage_problem(const CLI::ParseError& error, const Walk& at,
                           const std::vector<std::string>& words) {
+  const auto where = where_of(at);
   if (!at.command->subcommands.empty()) {
     std::string names;
     for (const auto& sub : at.command->subcommands) {
@@ -147,24 +244,24 @@ std::string usage_problem(const CLI::ParseError& error, const Walk& at, const st
     }
     return fmt::format("{} needs one of: {}", where, names);
   }
-  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
-    if (at.command->rest != nullptr) {
-      return fmt::format("put -- before the program, as in: {} -- PROGRAM", where);
-    }
-    if (const auto name = unknown_option(at, words); !name.empty()) {
-      return fmt::format("{} has no option {}{}", where, for_display(name, 60),
-                         did_you_mean(name, at.options));
-    }
+  const auto name = unknown_option(at, words);
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && at.command->rest != nullptr) {
+    return fmt::format("put -- before the program, as in: {} -- PROGRAM", where);
   }
-  return error.what();
+  if (!name.empty()) {
+    return fmt::format("{} has no option {}{}", where, for_display(name, 60),
+                       did_you_mean(name, at.options));
+  }
+  for (const auto* option : at.known) {
+    if (auto problem = option_problem(*option, words); !problem.empty()) return problem;
+  }
+  const auto problem = argument_problem(*at.command, arguments_among(at, words));
+  return problem.empty() ? error.what() : problem;
 }
 
-std::unexpected<Error> usage_error(const CLI::ParseError& error, const Walk& at,
-                                   const std::vector<std::string>& words) {
-  std::string where = "gavel";
-  for (const auto& name : at.path) where += " " + name;
-  const auto problem = for_display(usage_problem(error, at, where, words), 400);
-  return fail(ErrorCode::invalid_argument, fmt::format("{}; see {} --help", problem, where));
+std::unexpected<Error> usage_error(const Walk& at, std::string_view problem) {
+  return fail(ErrorCode::invalid_argument,
+              fmt::format("{}; see {} --help", for_display(problem, 400), where_of(at)));
 }
 
 }  // namespace
@@ -194,7 +291,13 @@ Result<Parsed> parse_command_line(const Command& root, std::vector<std::string> 
     return ParsedText{help_page(root, at.path)};
   } catch (const CLI::ParseError& error) {
     if (words.empty()) return ParsedText{help_page(root, {})};
-    return usage_error(error, at, words);
+    return usage_error(at, usage_problem(error, at, words));
+  }
+  // CLI11 wraps negative numbers around.
+  for (const auto* option : at.known) {
+    if (!std::holds_alternative<std::uint64_t*>(option->target)) continue;
+    const auto problem = option_problem(*option, words);
+    if (!problem.empty()) return usage_error(at, problem);
   }
   return ParsedCommand{at.command, at.path};
 }

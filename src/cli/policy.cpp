@@ -68,6 +68,29 @@ Result<int> run_check(Context& context, const CheckOptions& options) {
   return code;
 }
 
+// What the file alone knows of a wrong call.
+json::array problems_offline(const Policy& policy, const ExplainOptions& options,
+                             const json::value& arguments) {
+  json::array problems;
+  const auto server = split_tool_name(options.tool).first;
+  std::vector<std::string_view> names;
+  bool known = server == kOwnToolset;
+  for (const auto& spec : policy.servers()) {
+    names.emplace_back(spec.name);
+    known = known || spec.name == server;
+  }
+  if (!known) {
+    const auto near = nearest(server, names);
+    problems.emplace_back(
+        fmt::format("the file has no server \"{}\"{}", for_display(server, 100),
+                    near.empty() ? "" : fmt::format("; did you mean \"{}\"?", near)));
+  }
+  if (const auto valid = check_catalogue(policy, options.tool, arguments); !valid) {
+    problems.emplace_back("its arguments break the catalogue's schema: " + valid.error().message);
+  }
+  return problems;
+}
+
 Result<json::value> explain_offline(Context& context, const ExplainOptions& options,
                                     const json::value& arguments) {
   ASSIGN_OR_RETURN(const auto text, read_text_file(options.file, kPolicyBytesMax + 1));
@@ -78,7 +101,9 @@ Result<json::value> explain_offline(Context& context, const ExplainOptions& opti
   call.tool = options.tool;
   call.arguments = &arguments;
   call.now = context.now();
-  return json::value(explained_json(policy->explain(call)));
+  auto explained = explained_json(policy->explain(call));
+  explained["problems"] = problems_offline(*policy, options, arguments);
+  return json::value(std::move(explained));
 }
 
 Result<int> run_explain(Context& context, const ExplainOptions& options) {

@@ -24,6 +24,18 @@ Cell count_cell(const json::value& object, std::string_view key, Tone tone) {
   return {number == 0 ? "-" : std::to_string(number), number == 0 ? Tone::dim : tone};
 }
 
+// "ann, bob"
+std::string names_in(const json::value& object, std::string_view key) {
+  std::string names;
+  const auto* list = find_array(object, key);
+  for (const auto& name : list == nullptr ? json::array{} : *list) {
+    if (!name.is_string()) continue;
+    if (!names.empty()) names += ", ";
+    names += view(name.get_string());
+  }
+  return names;
+}
+
 std::string counter(const json::value& session, std::string_view key) {
   const auto* counters = find(session, "counters");
   return std::to_string(counters == nullptr ? 0 : int_or(*counters, key, 0));
@@ -154,12 +166,16 @@ std::string wait_text(const json::value& pending, Timestamp now) {
   if (string_or(pending, "phase") == "unknown") return "outcome unknown";
   const auto hold = string_or(pending, "hold");
   if (hold == "settling") return "waits until the last write is seen";
+  const auto not_before = time_of(pending, "not_before");
+  const bool early = hold == "two_step" && not_before > now;
+  const std::string acts = early ? relative_text(not_before, now) : "";
+  if (const auto people = names_in(pending, "approved_by"); !people.empty()) {
+    if (early) return fmt::format("approved by {}; acts {}", people, acts);
+    return fmt::format("approved by {}; waits for a halt to end or a write to be seen", people);
+  }
   const auto expires = time_of(pending, "expires_at");
   const std::string until = expires.ms == 0 ? "" : ", expires " + relative_text(expires, now);
-  const auto not_before = time_of(pending, "not_before");
-  if (hold == "two_step" && not_before > now) {
-    return fmt::format("may act {}{}", relative_text(not_before, now), until);
-  }
+  if (early) return fmt::format("waits for a confirmation, acts {} or later{}", acts, until);
   return (hold == "two_step" ? "waits for a confirmation" : "waits for an approval") + until;
 }
 

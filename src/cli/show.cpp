@@ -1,13 +1,9 @@
 // gavel show: a session with its intents, or one intent's whole life.
 
-#include <fmt/format.h>
-
 #include <memory>
 
-#include "base/text.hpp"
 #include "cli/commands.hpp"
 #include "cli/entry_text.hpp"
-#include "cli/log_pages.hpp"
 #include "cli/refs.hpp"
 #include "cli/session_text.hpp"
 #include "cli/vote.hpp"
@@ -39,23 +35,14 @@ Result<int> show_session(Context& context, const Client& client, const std::stri
 }
 
 Result<int> show_intent(Context& context, const Client& client, const IntentRef& ref) {
-  json::array story;
-  const auto wanted = static_cast<std::int64_t>(ref.intent);
-  TRY(read_entries(client, ref.session, ref.intent, [&](const json::value& entry) {
-    if (intent_of(entry) == wanted) story.push_back(entry);
-    return true;
-  }));
-  if (story.empty() || string_or(story.front(), "kind") != "intent") {
-    return fail(ErrorCode::not_found,
-                fmt::format("position {} of {} is no intent; see gavel show {}", ref.intent,
-                            for_display(ref.session, 200), for_display(ref.session, 200)));
-  }
+  ASSIGN_OR_RETURN(const auto story, client.get(intent_target(ref)));
   if (context.json()) {
-    context.print_json(
-        json::object{{"session", ref.session}, {"intent", ref.intent}, {"entries", story}});
+    context.print_json(story);
     return kExitOk;
   }
-  context.print(intent_story(ref.session, story, context.style()));
+  if (const auto* entries = find_array(story, "entries")) {
+    context.print(intent_story(ref.session, *entries, context.style()));
+  }
   return kExitOk;
 }
 

@@ -148,7 +148,13 @@ TEST(PendingText, ShowsExactlyWhatAnApprovalWouldApprove) {
 
 TEST(WaitText, SaysWhatTheIntentWaitsFor) {
   auto item = pending_item();
-  EXPECT_EQ(wait_text(item, kNow), "may act in 30s, expires in 1h");
+  EXPECT_EQ(wait_text(item, kNow), "waits for a confirmation, acts in 30s or later, expires in 1h");
+  item.as_object()["approved_by"] = json::array{"ann", "bob"};
+  EXPECT_EQ(wait_text(item, kNow), "approved by ann, bob; acts in 30s");
+  item.as_object()["not_before"] = to_iso8601(kNow);
+  EXPECT_EQ(wait_text(item, kNow),
+            "approved by ann, bob; waits for a halt to end or a write to be seen");
+  item.as_object()["approved_by"] = json::array{};
   item.as_object()["not_before"] = nullptr;
   EXPECT_EQ(wait_text(item, kNow), "waits for a confirmation, expires in 1h");
   item.as_object()["hold"] = "ask";

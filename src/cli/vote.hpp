@@ -5,6 +5,7 @@
 
 #include "base/json.hpp"
 #include "cli/client.hpp"
+#include "cli/context.hpp"
 #include "cli/refs.hpp"
 
 namespace gavel {
@@ -17,14 +18,15 @@ struct PendingIntent {
 // Errors: not_found (with what is pending, if little is), conflict.
 Result<PendingIntent> find_pending(const Client& client, const std::string& ref);
 
-// "/v1/sessions/S/intents/N/" + `verb`
+// "/v1/sessions/S/intents/N", and with "/" + `verb`
+std::string intent_target(const IntentRef& ref);
 std::string intent_target(const IntentRef& ref, std::string_view verb);
 
 // Asks on the terminal; false for anything but yes. Where there is no terminal:
 // invalid_argument, with the option that answers instead.
-Result<bool> confirm(const class Context& context, std::string_view question);
+Result<bool> confirm(const Context& context, std::string_view question);
 
-// What came of it after a vote, for people: from the session's entries.
-Result<std::string> fate_of(const Client& client, const IntentRef& ref);
+// What came of it after a vote, for people: its phase, and what it still waits for.
+Result<std::string> fate_of(const Context& context, const Client& client, const IntentRef& ref);
 
 }  // namespace gavel

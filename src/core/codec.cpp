@@ -19,7 +19,8 @@ json::string text(std::string_view bytes) {
 
 class JsonWriter {
 public:
-  explicit JsonWriter(json::object& out) : out_(out) {}
+  // `read` may be null: a payload that is elsewhere is then named by its digest.
+  JsonWriter(json::object& out, const PayloadReader* read) : out_(out), read_(read) {}
   template <typename T>
   void operator()(std::uint64_t, std::string_view name, const T& value) {
     out_[json::string_view(name.data(), name.size())] = convert(value);
@@ -27,7 +28,7 @@ public:
 
 private:
   template <typename T>
-  static json::value convert(const T& value) {
+  json::value convert(const T& value) const {
     if constexpr (wire::kIsVector<T>) {
       json::array out;
       for (const auto& element : value) out.push_back(convert(element));
@@ -44,23 +45,24 @@ private:
     } else if constexpr (std::is_same_v<T, Digest>) {
       return json::value(value.is_zero() ? std::string() : value.hex());
     } else if constexpr (std::is_same_v<T, Payload>) {
-      if (value.size == 0) return nullptr;
-      if (!value.is_inline())
+      if (read_ != nullptr) return to_json(value, *read_);
+      if (!value.is_inline()) {
         return json::object{{"digest", value.digest.hex()}, {"size", value.size}};
-      auto parsed = parse_json(value.bytes);
-      return parsed ? std::move(*parsed) : json::value(text(value.bytes));
+      }
+      return to_json(value, [](const Payload& p) -> Result<std::string> { return p.bytes; });
     } else if constexpr (std::is_same_v<T, std::string>) {
       return text(value);
     } else if constexpr (std::is_integral_v<T>) {
       return json::value(value);
     } else {
       json::object out;
-      JsonWriter nested(out);
+      JsonWriter nested(out, read_);
       T::fields(nested, value);
       return out;
     }
   }
   json::object& out_;
+  const PayloadReader* read_;
 };
 
 // Reads the body of `kind`; unreadable where this build does not know the kind.
@@ -156,7 +158,17 @@ Result<Entry> decode(Position position, std::string_view bytes) {
   return entry;
 }
 
-json::object to_json(const Entry& entry) {
+json::value to_json(const Payload& payload, const PayloadReader& read) {
+  if (payload.size == 0) return nullptr;
+  const auto bytes = read(payload);
+  if (!bytes) {
+    return json::object{{"missing", payload.digest.hex()}, {"why", bytes.error().message}};
+  }
+  auto parsed = parse_json(*bytes);
+  return parsed ? std::move(*parsed) : json::value(text(*bytes));
+}
+
+json::object to_json(const Entry& entry, const PayloadReader* read) {
   json::object out;
   out["position"] = entry.position.value;
   out["kind"] = name_of(entry.body);
@@ -176,7 +188,7 @@ json::object to_json(const Entry& entry) {
           out["bytes"] = to_hex(body.bytes);
         } else {
           // No field's name is one of the header's, but "epoch" of an election, which is the same.
-          JsonWriter writer(out);
+          JsonWriter writer(out, read);
           T::fields(writer, body);
         }
       },

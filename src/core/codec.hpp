@@ -4,6 +4,7 @@
 // does not know. decode never trusts its input: any bytes give an Entry (perhaps an UnknownEntry)
 // or `corrupted`.
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -22,9 +23,17 @@ std::string encode(const Entry& entry);
 // the same body; field numbers that it does not know are skipped.
 Result<Entry> decode(Position position, std::string_view bytes);
 
+// Gives a payload's bytes, wherever they are.
+using PayloadReader = std::function<Result<std::string>(const Payload&)>;
+
+// The payload's JSON, a string where it is none, null where it is empty. What cannot be read is
+// {"missing":"its digest","why":"..."}.
+json::value to_json(const Payload& payload, const PayloadReader& read);
+
 // For the API, the command line and people:
-// {"position":3,"kind":"intent","at":"2026-11-21T04:43:00.123Z",...}.
-json::object to_json(const Entry& entry);
+// {"position":3,"kind":"intent","at":"2026-11-21T04:43:00.123Z",...}. Without `read`, a payload
+// that is not in the entry is {"digest":"...","size":N}.
+json::object to_json(const Entry& entry, const PayloadReader* read = nullptr);
 
 // "2026-11-21T04:43:00.123Z"
 std::string to_iso8601(Timestamp at);

@@ -214,6 +214,15 @@ TEST(Json, ShowsPayloadsAsWhatTheyAre) {
   elsewhere.size = 1u << 20;
   EXPECT_EQ(shown(elsewhere),
             fmt::format(R"({{"digest":"{}","size":1048576}})", elsewhere.digest.hex()));
+  const auto fetched = [&](const PayloadReader& read) {
+    Outcome outcome;
+    outcome.result = elsewhere;
+    return write_json(to_json(sample_entry(outcome), &read).at("result"));
+  };
+  EXPECT_EQ(fetched([](const Payload&) { return Result<std::string>(R"({"a":1})"); }),
+            R"({"a":1})");
+  const auto lost = fetched([](const Payload&) { return fail(ErrorCode::corrupted, "gone"); });
+  EXPECT_EQ(lost, fmt::format(R"({{"missing":"{}","why":"gone"}})", elsewhere.digest.hex()));
 }
 
 TEST(Json, DigestsAreHexAndTextIsUtf8) {

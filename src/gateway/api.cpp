@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/text.hpp"
+#include "gateway/api_query.hpp"
 #include "gateway/auth.hpp"
 
 namespace gavel {
@@ -13,16 +14,17 @@ Api::Api(asio::any_io_executor executor, Harness& harness, ApiOptions options)
       options_(std::move(options)),
       started_(std::chrono::steady_clock::now()) {
   add("GET", "/v1/health", Access::any, &Api::health);
-  add("GET", "/v1/sessions", Access::not_only_driver, &Api::sessions);
+  add("GET", "/v1/sessions", Access::not_only_driver, &Api::sessions, {"prefix", "after", "limit"});
   add("GET", "/v1/sessions/{}", Access::any, &Api::session);
-  add("GET", "/v1/sessions/{}/entries", Access::any, &Api::entries);
+  add("GET", "/v1/sessions/{}/entries", Access::any, &Api::entries, {"from", "limit"});
   add("GET", "/v1/sessions/{}/transcript", Access::any, &Api::transcript);
-  add_stream("/v1/sessions/{}/watch", Access::any, &Api::watch_session);
+  add_stream("/v1/sessions/{}/watch", Access::any, &Api::watch_session, {"from"});
   add_stream("/v1/watch", Access::not_only_driver, &Api::watch_all);
   add("POST", "/v1/sessions/{}/wake", Access::driver_or_admin, &Api::wake);
   add("POST", "/v1/sessions/{}/intents", Access::driver, &Api::propose);
   add("POST", "/v1/sessions/{}/permits", Access::driver, &Api::permit);
   add("POST", "/v1/sessions/{}/outcomes", Access::driver, &Api::report);
+  add("GET", "/v1/sessions/{}/intents/{}", Access::any, &Api::intent);
   add("POST", "/v1/sessions/{}/intents/{}/vote", Access::approver, &Api::vote);
   add("POST", "/v1/sessions/{}/intents/{}/resolve", Access::approver_or_admin, &Api::resolve);
   add("GET", "/v1/pending", Access::not_only_driver, &Api::pending);
@@ -35,14 +37,16 @@ Api::Api(asio::any_io_executor executor, Harness& harness, ApiOptions options)
   add("POST", "/v1/policy/explain", Access::any, &Api::explain);
 }
 
-void Api::add(std::string_view method, std::string_view pattern, Access access, Handler handler) {
+void Api::add(std::string_view method, std::string_view pattern, Access access, Handler handler,
+              std::vector<std::string_view> query) {
   router_.add(method, pattern);
-  routes_.push_back({access, handler, nullptr});
+  routes_.push_back({access, handler, nullptr, std::move(query)});
 }
 
-void Api::add_stream(std::string_view pattern, Access access, StreamHandler handler) {
+void Api::add_stream(std::string_view pattern, Access access, StreamHandler handler,
+                     std::vector<std::string_view> query) {
   router_.add("GET", pattern);
-  routes_.push_back({access, nullptr, handler});
+  routes_.push_back({access, nullptr, handler, std::move(query)});
 }
 
 std::optional<std::string> Api::Request::query(std::string_view key) const {
@@ -116,6 +120,7 @@ Status Api::read_body(Request& request) {
 asio::awaitable<void> Api::dispatch(const Route& route, Request& request) {
   auto& exchange = request.exchange;
   Status ready = check_access(route.access, request.caller);
+  if (ready) ready = check_query(exchange.request().query, route.query);
   if (ready) ready = read_body(request);
   if (!ready) {
     co_await answer_error(exchange, ready.error());

@@ -60,10 +60,13 @@ private:
     Access access = Access::any;
     Handler handler = nullptr;
     StreamHandler stream = nullptr;
+    std::vector<std::string_view> query = {};  // the parameters that it may have
   };
 
-  void add(std::string_view method, std::string_view pattern, Access access, Handler handler);
-  void add_stream(std::string_view pattern, Access access, StreamHandler handler);
+  void add(std::string_view method, std::string_view pattern, Access access, Handler handler,
+           std::vector<std::string_view> query = {});
+  void add_stream(std::string_view pattern, Access access, StreamHandler handler,
+                  std::vector<std::string_view> query = {});
   asio::awaitable<void> dispatch(const Route& route, Request& request);
   static Status check_access(Access access, const Caller& caller);
   static asio::awaitable<void> answer_error(HttpExchange& exchange, Error error);
@@ -75,6 +78,7 @@ private:
   asio::awaitable<Answer> session(Request& request);
   asio::awaitable<Answer> entries(Request& request);
   asio::awaitable<Answer> transcript(Request& request);
+  asio::awaitable<Answer> intent(Request& request);
   asio::awaitable<Answer> wake(Request& request);
   asio::awaitable<Answer> propose(Request& request);
   asio::awaitable<Answer> permit(Request& request);

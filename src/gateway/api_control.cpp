@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 
 #include "base/text.hpp"
 #include "gateway/api.hpp"
@@ -15,11 +16,6 @@ Timestamp now() {
   return Timestamp{
       std::chrono::duration_cast<Duration>(std::chrono::system_clock::now().time_since_epoch())
           .count()};
-}
-
-Result<IntentId> parse_intent(std::string_view text) {
-  ASSIGN_OR_RETURN(const auto number, parse_number("the intent", text, 1, UINT64_MAX));
-  return IntentId{number};
 }
 
 std::optional<bool> hint(const json::object* annotations, std::string_view name) {
@@ -145,14 +141,23 @@ asio::awaitable<Api::Answer> Api::resume(Request& request) {
 asio::awaitable<Api::Answer> Api::tools(Request& request) {
   auto found = co_await harness_.tools(request.caller);
   if (!found) co_return std::unexpected(found.error());
+  std::map<std::string, json::object> tools;
+  for (const auto& tool : *found) tools.emplace(tool.name, tool_json(tool));
+  for (const auto& server : harness_.attached()) {
+    found = co_await harness_.tools(request.caller, server);
+    if (!found) co_return std::unexpected(found.error());
+    for (const auto& tool : *found) tools.emplace(tool.name, tool_json(tool));
+  }
   json::array list;
-  for (const auto& tool : *found) list.push_back(tool_json(tool));
+  for (auto& [name, tool] : tools) list.push_back(std::move(tool));
   co_return write_json(json::object{{"tools", std::move(list)}});
 }
 
 asio::awaitable<Api::Answer> Api::upstreams(Request&) {
   json::array list;
-  for (const auto& name : harness_.upstreams()) {
+  auto names = harness_.upstreams();
+  for (auto& name : harness_.attached()) names.push_back(std::move(name));
+  for (const auto& name : names) {
     list.push_back(upstream_json(name, harness_.upstream_status(name)));
   }
   co_return write_json(json::object{{"upstreams", std::move(list)}});
@@ -190,7 +195,13 @@ asio::awaitable<Api::Answer> Api::explain(Request& request) {
       if (tool.name == call.tool) call.hints = hints_of(tool.definition);
     }
   }
-  co_return write_json(explanation_json(policy->explain(call)));
+  auto explanation = explanation_json(policy->explain(call));
+  json::array problems;
+  for (auto& problem : co_await harness_.problems(call.session, call.tool, *call.arguments)) {
+    problems.emplace_back(std::move(problem));
+  }
+  explanation["problems"] = std::move(problems);
+  co_return write_json(explanation);
 }
 
 }  // namespace gavel

@@ -16,18 +16,6 @@ json::value time_or_null(Timestamp at) {
   return json::value(to_iso8601(at));
 }
 
-// A payload as JSON; what cannot be read or parsed is said in its place.
-json::value payload_json(const Payload& payload, const PayloadReader& read) {
-  if (payload.size == 0) return nullptr;
-  auto text = read(payload);
-  if (!text) {
-    return json::object{{"missing", payload.digest.hex()}, {"why", text.error().message}};
-  }
-  auto value = parse_json(*text);
-  if (!value) return json::value(*text);
-  return std::move(*value);
-}
-
 std::string_view to_string(AnswerKind kind) {
   switch (kind) {
     case AnswerKind::result:
@@ -73,12 +61,16 @@ json::object pending_json(const PendingView& pending, const PayloadReader& read)
   const auto& open = pending.intent;
   const auto& proposal = open.proposal;
   json::array votes;
+  json::array approved_by;
   std::string reason;
   std::string rule;
   for (const auto& vote : open.votes) {
     if (rule.empty() && !vote.rule.empty()) {
       rule = vote.rule;
       reason = vote.reason;
+    }
+    if (is_confirmed(open) && vote.verdict == Verdict::allow && vote.voter != kPolicyVoter) {
+      approved_by.emplace_back(vote.voter.value);
     }
     votes.push_back(json::object{{"voter", vote.voter.value},
                                  {"verdict", to_string(vote.verdict)},
@@ -90,7 +82,7 @@ json::object pending_json(const PendingView& pending, const PayloadReader& read)
       {"phase", to_string(open.phase)},
       {"tool", proposal.tool},
       {"effect", to_string(proposal.effect)},
-      {"arguments", payload_json(proposal.arguments, read)},
+      {"arguments", to_json(proposal.arguments, read)},
       {"digest", proposal.digest.hex()},
       {"requester", proposal.requester.value},
       {"reason", reason},
@@ -100,6 +92,7 @@ json::object pending_json(const PendingView& pending, const PayloadReader& read)
       {"not_before", open.hold ? time_or_null(open.hold->not_before) : json::value(nullptr)},
       {"expires_at", open.hold ? time_or_null(open.hold->expires_at) : json::value(nullptr)},
   };
+  out["approved_by"] = std::move(approved_by);
   out["votes"] = std::move(votes);
   return out;
 }
@@ -108,13 +101,13 @@ json::object transcript_item_json(const TranscriptItem& item, const PayloadReade
   return {
       {"intent", item.intent.value},
       {"tool", item.tool},
-      {"arguments", payload_json(item.arguments, read)},
+      {"arguments", to_json(item.arguments, read)},
       {"effect", to_string(item.effect)},
       {"key", item.key},
       {"proposed_at", time_or_null(item.proposed_at)},
       {"phase", item.phase},
       {"reason", item.reason},
-      {"result", payload_json(item.result, read)},
+      {"result", to_json(item.result, read)},
       {"replays", item.replays},
   };
 }

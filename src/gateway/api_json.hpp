@@ -1,18 +1,15 @@
 #pragma once
 // The objects of docs/api.md, made from the harness's views.
 
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/json.hpp"
+#include "core/codec.hpp"
 #include "gateway/transcript.hpp"
 #include "runtime/harness.hpp"
 
 namespace gavel {
-
-// Gives a payload's bytes: Harness::payload.
-using PayloadReader = std::function<Result<std::string>(const Payload&)>;
 
 json::object session_json(const SessionView& session);
 json::object pending_json(const PendingView& pending, const PayloadReader& read);

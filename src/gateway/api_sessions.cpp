@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/text.hpp"
 #include "core/codec.hpp"
 #include "gateway/api.hpp"
 #include "gateway/api_query.hpp"
@@ -17,8 +18,24 @@ constexpr std::uint64_t kSessionsPerPage = 1000;
 constexpr std::uint64_t kEntriesPerPage = 1000;
 constexpr std::size_t kTranscriptPage = 512;
 constexpr std::uint64_t kTranscriptEntriesMax = 1'000'000;
+constexpr std::size_t kStoryEntriesMax = 10'000;
 constexpr std::int64_t kWaitDefault = 30'000;
 constexpr std::int64_t kWaitMax = 240'000;
+
+// The intent that the entry begins or is about, 0 for none.
+IntentId intent_of(const Entry& entry) {
+  return std::visit(
+      [&]<typename T>(const T& body) {
+        if constexpr (std::is_same_v<T, IntentProposed>) {
+          return entry.position;
+        } else if constexpr (requires { body.intent; }) {
+          return body.intent;
+        } else {
+          return IntentId{};
+        }
+      },
+      entry.body);
+}
 
 }  // namespace
 
@@ -100,6 +117,36 @@ asio::awaitable<Api::Answer> Api::transcript(Request& request) {
   co_return write_json(json::object{{"session", session.value},
                                     {"epoch", transcript.epoch().value},
                                     {"intents", std::move(intents)}});
+}
+
+asio::awaitable<Api::Answer> Api::intent(Request& request) {
+  const LogId session{request.parameters[0]};
+  const auto wanted = parse_intent(request.parameters[1]);
+  if (!wanted) co_return std::unexpected(wanted.error());
+  const auto view = co_await harness_.session(session);
+  if (!view) co_return std::unexpected(view.error());
+  json::array story;
+  for (Position from = *wanted; from <= view->tail;) {
+    const auto page = co_await harness_.entries(session, from, kTranscriptPage);
+    if (!page) co_return std::unexpected(page.error());
+    if (page->empty()) break;
+    for (const auto& entry : *page) {
+      if (intent_of(entry) != *wanted) continue;
+      const auto read = payload_reader();
+      story.push_back(to_json(entry, &read));
+      if (story.size() == kStoryEntriesMax) break;
+    }
+    const bool is_intent = !story.empty() && string_or(story.front(), "kind") == "intent";
+    if (!is_intent || story.size() == kStoryEntriesMax) break;
+    from = page->back().position.next();
+  }
+  if (story.empty() || string_or(story.front(), "kind") != "intent") {
+    co_return fail(ErrorCode::not_found,
+                   fmt::format("position {} of {} is no intent; see gavel show {}", wanted->value,
+                               for_display(session.value, 200), for_display(session.value, 200)));
+  }
+  co_return write_json(json::object{
+      {"session", session.value}, {"intent", wanted->value}, {"entries", std::move(story)}});
 }
 
 asio::awaitable<Api::Answer> Api::wake(Request& request) {

@@ -11,6 +11,7 @@ namespace {
 using test::Client;
 using test::World;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 const json::value& at(const json::value& value, std::string_view pointer) {
   return value.at_pointer(pointer);
@@ -42,6 +43,22 @@ TEST(Api, UnknownPathsAndWrongMethodsAreTold) {
   EXPECT_EQ(wrong.status, 405);
   EXPECT_EQ(wrong.header("Allow"), "GET, POST");
   EXPECT_EQ(client.request("GET", "/v1/sessions/%zz").status, 400);
+}
+
+TEST(Api, QueriesThatSayNothingAreToldWhatThereIs) {
+  World world;
+  auto client = world.person();
+  const auto error = [&](const std::string& target) {
+    const auto reply = client.request("GET", target);
+    EXPECT_EQ(reply.status, 400) << target;
+    return reply.body;
+  };
+  EXPECT_THAT(error("/v1/sessions?prefx=a"), HasSubstr(R"(did you mean \"prefix\"?)"));
+  EXPECT_THAT(error("/v1/sessions?x=a"), HasSubstr("There is: prefix, after, limit"));
+  EXPECT_THAT(error("/v1/halts?scope=x"), HasSubstr("There is none here"));
+  EXPECT_THAT(error("/v1/sessions?prefix=a&prefix=b"), HasSubstr("twice"));
+  EXPECT_THAT(error("/v1/sessions?prefix=%ff"), HasSubstr("UTF-8"));
+  EXPECT_EQ(client.request("GET", "/v1/sessions?prefix=a&limit=3&").status, 200);
 }
 
 TEST(Api, RequestsTakeATokenAndALoopbackHost) {
@@ -142,6 +159,36 @@ TEST(Api, APersonSaysWhatBecameOfAnUnknownOutcome) {
   EXPECT_THAT(write_json(at(collected, "/result")), HasSubstr("I looked"));
 }
 
+TEST(Api, WhatWasDoneWhenTheDiskFilledUpMayHaveHappened) {
+  for (const bool refused : {true, false}) {
+    World world;
+    propose(world, "s", "box__add", {{"arguments", json::object{{"n", 1}}}});
+    world.fill_disk(1, refused);
+    const auto answer = propose(world, "s", "box__add", {{"arguments", json::object{{"n", 2}}}});
+    EXPECT_EQ(world.script("box").calls, 2);
+    EXPECT_EQ(at(answer, "/kind"), "refused");
+    EXPECT_EQ(at(answer, "/code"), "storage_failed");
+    const std::string text(at(answer, "/text").as_string());
+    EXPECT_THAT(text, HasSubstr("may have happened"));
+    EXPECT_THAT(text, HasSubstr("No space left"));
+    EXPECT_THAT(text, HasSubstr("do not repeat it"));
+  }
+}
+
+TEST(Api, WhatWasNotSentWhenTheDiskFilledUpDidNotHappen) {
+  for (const bool refused : {true, false}) {
+    World world;
+    propose(world, "s", "box__add", {{"arguments", json::object{{"n", 1}}}});
+    world.fill_disk(0, refused);
+    auto agent = world.agent();
+    const auto reply = agent.request("POST", "/v1/sessions/s/intents",
+                                     R"({"tool":"box__add","arguments":{"n":2}})");
+    EXPECT_EQ(world.script("box").calls, 1);
+    EXPECT_THAT(reply.body, HasSubstr("No space left"));
+    EXPECT_THAT(reply.body, Not(HasSubstr("may have happened")));
+  }
+}
+
 TEST(Api, TheTranscriptTellsWhatCameOfEachIntent) {
   World world;
   propose(world, "s", "box__add", {{"arguments", json::object{{"n", 1}}}, {"key", "k"}});
@@ -159,6 +206,27 @@ TEST(Api, TheTranscriptTellsWhatCameOfEachIntent) {
   EXPECT_EQ(at(transcript, "/intents/2/phase"), "aborted");
   EXPECT_THAT(std::string(at(transcript, "/intents/2/reason").as_string()),
               HasSubstr("nobody may"));
+}
+
+TEST(Api, AnIntentIsReadWithItsWholePayloads) {
+  World world;
+  const std::string large(40'000, 'x');
+  const auto answer = propose(world, "s", "box__held",
+                              {{"wait_ms", 0}, {"arguments", json::object{{"text", large}}}});
+  propose(world, "s", "box__add");
+  const auto target = fmt::format("/v1/sessions/s/intents/{}", int_or(answer, "intent", 0));
+  const auto story = world.get(target);
+  EXPECT_EQ(at(story, "/intent"), at(answer, "/intent"));
+  EXPECT_EQ(at(story, "/entries/0/kind"), "intent");
+  EXPECT_EQ(at(story, "/entries/0/arguments/text"), json::value(large));
+  for (const auto& entry : at(story, "/entries").as_array()) {
+    EXPECT_NE(string_or(entry, "tool"), "box__add");
+  }
+  auto client = world.person();
+  EXPECT_EQ(client.request("GET", "/v1/sessions/s/intents/1").status, 404);
+  EXPECT_EQ(client.request("GET", "/v1/sessions/s/intents/9999").status, 404);
+  EXPECT_EQ(client.request("GET", "/v1/sessions/none/intents/1").status, 404);
+  EXPECT_EQ(client.request("GET", "/v1/sessions/s/intents/x").status, 400);
 }
 
 TEST(Api, EntriesAreReadInPages) {

@@ -86,20 +86,20 @@ asio::awaitable<void> serve_attach(HttpExchange& exchange, Caller caller,
     co_await refuse(exchange, request.error());
     co_return;
   }
-  const auto name = request->server.name;
-  if (const auto attached = co_await harness.attach(std::move(request->server), caller);
-      !attached) {
+  const auto attached =
+      co_await harness.attach(std::move(request->server), request->session, caller);
+  if (!attached) {
     co_await refuse(exchange, attached.error());
     co_return;
   }
   McpContext context;
   context.caller = Caller{request->agent, {Role::driver}};
   context.session = request->session;
-  context.server = name;
-  const auto epoch =
-      co_await harness.wake(request->session, context.caller, "gavel mcp", "gavel mcp " + name);
+  context.server = *attached;
+  const auto epoch = co_await harness.wake(request->session, context.caller, "gavel mcp",
+                                           fmt::format("gavel mcp {}", public_name(*attached)));
   if (!epoch) {
-    co_await harness.detach(name);
+    co_await harness.detach(*attached);
     co_await refuse(exchange, epoch.error());
     co_return;
   }
@@ -114,7 +114,7 @@ asio::awaitable<void> serve_attach(HttpExchange& exchange, Caller caller,
     co_await McpStdio::run(
         std::make_shared<McpStdio>(executor, server, exchange, std::move(context)));
   }
-  co_await harness.detach(name);
+  co_await harness.detach(*attached);
 }
 
 }  // namespace gavel

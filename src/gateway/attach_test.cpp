@@ -14,6 +14,7 @@ using test::Client;
 using test::text_of;
 using test::World;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 const json::value& at(const json::value& value, std::string_view pointer) {
   return value.at_pointer(pointer);
@@ -41,6 +42,7 @@ public:
         {"jsonrpc", "2.0"}, {"id", id}, {"method", method}, {"params", std::move(params)}}));
     return receive();
   }
+  std::string session() const { return head.header("Gavel-Session"); }
   void initialize(std::string_view version = "2025-11-25", json::object capabilities = {}) {
     const auto answer =
         ask("initialize", {{"protocolVersion", version},
@@ -148,10 +150,12 @@ TEST(Attach, TheServerLivesAsLongAsTheConnection) {
   {
     Attached attached(world);
     EXPECT_EQ(at(world.get("/v1/upstreams"), "/upstreams").as_array().size(), 3U);
-    // A second of the same name is refused meanwhile.
+    EXPECT_EQ(at(world.get("/v1/upstreams"), "/upstreams/2/name"), "extra@attached");
+    // A second of the same name for the same session is refused meanwhile.
     auto second = world.person();
-    EXPECT_EQ(second.request("POST", "/v1/attach", kBody, {{"Upgrade", "gavel-stdio"}}).status,
-              409);
+    const auto refused = second.request("POST", "/v1/attach", kBody, {{"Upgrade", "gavel-stdio"}});
+    EXPECT_EQ(refused.status, 409);
+    EXPECT_THAT(refused.body, HasSubstr("leave out --session"));
   }
   std::size_t left = 3;
   for (int tries = 0; tries < 1000 && left == 3; ++tries) {
@@ -160,6 +164,56 @@ TEST(Attach, TheServerLivesAsLongAsTheConnection) {
   EXPECT_EQ(left, 2U);
   Attached again(world);
   EXPECT_EQ(again.head.header("Gavel-Epoch"), "2");
+}
+
+TEST(Attach, ANameOfThePolicyIsNotTakenOver) {
+  World world;
+  auto person = world.person();
+  const auto refused = person.request("POST", "/v1/attach", R"({"name":"box","command":["x"]})",
+                                      {{"Upgrade", "gavel-stdio"}});
+  EXPECT_EQ(refused.status, 409);
+  EXPECT_THAT(refused.body, HasSubstr("the policy has a server"));
+}
+
+TEST(Attach, TheSameNameServesEachConversationByItself) {
+  World world;
+  Attached first(world);
+  first.initialize();
+  {
+    Attached second(world, R"({"name":"extra","command":["y"],"session":"beside"})");
+    second.initialize();
+    for (auto* window : {&first, &second}) {
+      const auto tools = window->ask("tools/list");
+      EXPECT_THAT(write_json(tools), HasSubstr(R"("name":"add")"));
+      EXPECT_THAT(test::text_of(window->ask("tools/call", {{"name", "mirrored"}})),
+                  HasSubstr("mirrored "));
+      EXPECT_EQ(
+          at(window->ask("resources/read", {{"uri", "test://extra"}}), "/result/contents/0/text"),
+          json::value("from extra@" + window->session()));
+    }
+    EXPECT_EQ(at(world.get("/v1/upstreams"), "/upstreams").as_array().size(), 4U);
+  }
+  // The other's end leaves this one be.
+  for (int tries = 0; tries < 1000; ++tries) {
+    if (at(world.get("/v1/upstreams"), "/upstreams").as_array().size() == 3U) break;
+  }
+  EXPECT_THAT(test::text_of(first.ask(
+                  "tools/call", {{"name", "mirrored"}, {"arguments", json::object{{"n", 2}}}})),
+              HasSubstr("mirrored "));
+}
+
+TEST(Attach, NobodyElseSeesOrCallsTheServer) {
+  World world;
+  Attached attached(world);
+  attached.initialize();
+  auto agent = world.agent();
+  const auto tools = test::modern(agent, "tools/list", {});
+  EXPECT_THAT(tools.body, HasSubstr("box__add"));
+  EXPECT_THAT(tools.body, Not(HasSubstr("extra__add")));
+  const auto called = test::modern(agent, "tools/call", {{"name", "extra__add"}});
+  EXPECT_THAT(called.body, HasSubstr("no server"));
+  // People see what there is.
+  EXPECT_THAT(write_json(world.get("/v1/tools")), HasSubstr("extra__add"));
 }
 
 TEST(Attach, ASessionIsMadeWhereNoneIsNamed) {

@@ -24,12 +24,23 @@ namespace fs = std::filesystem;
 constexpr std::size_t kTokenFileMax = 64u << 10;
 constexpr std::size_t kTokenFilesMax = 1024;
 constexpr std::size_t kTokenMin = 32;
-// How often the directory is read: after a miss, and anyway.
+// After a miss, how often the directory's time is looked at, and how often it is read all the same;
+// and how often it is read anyway.
+constexpr std::chrono::milliseconds kLook{50};
 constexpr std::chrono::milliseconds kAfterMiss{1'000};
 constexpr std::chrono::milliseconds kAnyway{5'000};
+// A change so soon after another may leave the directory's time as it was.
+constexpr std::chrono::milliseconds kTimeGrain{100};
 
 constexpr std::array kRoles = {Role::driver,   Role::voter,    Role::decider, Role::executor,
                                Role::observer, Role::approver, Role::admin};
+
+// When the directory last changed, 0 where it is not there.
+std::int64_t changed_ns(const fs::path& directory) {
+  struct stat info{};
+  if (::stat(directory.c_str(), &info) != 0) return 0;
+  return std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+}
 
 Result<std::string> new_token() {
   std::array<unsigned char, 32> random{};
@@ -158,7 +169,15 @@ const Authenticator::Known* Authenticator::find(const Digest& token) const {
   return found;
 }
 
-void Authenticator::read_directory() {
+bool Authenticator::may_have_changed() const {
+  return *read_at_ < settled_at_ || changed_ns(directory_) != changed_ns_;
+}
+
+void Authenticator::read_directory(std::chrono::steady_clock::time_point now) {
+  const auto changed = changed_ns(directory_);
+  if (changed != changed_ns_ || !read_at_) settled_at_ = now + kTimeGrain;
+  changed_ns_ = changed;
+  read_at_ = now;
   known_.clear();
   problems_.clear();
   std::vector<fs::path> paths;
@@ -191,14 +210,15 @@ Result<Caller> Authenticator::authenticate(std::optional<std::string_view> autho
   const auto token = sha256(authorization->substr(kScheme.size()));
   const auto now = clock_();
   if (!read_at_ || now - *read_at_ >= kAnyway) {
-    read_directory();
-    read_at_ = now;
+    read_directory(now);
   }
   const Known* known = find(token);
-  if (known == nullptr && now - *read_at_ >= kAfterMiss) {
-    read_directory();
-    read_at_ = now;
-    known = find(token);
+  if (known == nullptr && now - looked_at_ >= kLook) {
+    looked_at_ = now;
+    if (now - *read_at_ >= kAfterMiss || may_have_changed()) {
+      read_directory(now);
+      known = find(token);
+    }
   }
   if (known != nullptr) return known->caller;
   return fail(

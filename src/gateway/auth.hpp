@@ -4,10 +4,10 @@
 //
 //   {"principal": "operator", "roles": ["admin", "approver"], "token": "gavel_..."}
 //
-// The directory is read again when a token is unknown and every few seconds, so that tokens can be
-// added and taken away while the daemon runs. Only digests are kept in memory and compared, in
-// constant time. Against DNS rebinding, Host must name loopback or a name that was configured, and
-// Origin, where present, too.
+// The directory is read again every few seconds, and when a token is unknown and a file may have
+// come since, so that tokens can be added and taken away while the daemon runs. Only digests are
+// kept in memory and compared, in constant time. Against DNS rebinding, Host must name loopback or
+// a name that was configured, and Origin, where present, too.
 
 #include <chrono>
 #include <filesystem>
@@ -45,13 +45,19 @@ private:
     Caller caller;
   };
   const Known* find(const Digest& token) const;
-  void read_directory();
+  void read_directory(std::chrono::steady_clock::time_point now);
+  // Whether reading the directory again may give more than the last time.
+  bool may_have_changed() const;
 
   std::filesystem::path directory_;
   Clock clock_;
   std::vector<Known> known_;
   std::vector<std::string> problems_;
   std::optional<std::chrono::steady_clock::time_point> read_at_;
+  std::chrono::steady_clock::time_point looked_at_;  // for a token that was not known
+  std::int64_t changed_ns_ = 0;                      // the directory's own time when it was read
+  // Read from then on, no later change can hide behind that time.
+  std::chrono::steady_clock::time_point settled_at_;
 };
 
 // One token file's contents. Errors: invalid_argument, with the member that is wrong.

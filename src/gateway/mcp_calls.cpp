@@ -117,7 +117,9 @@ asio::awaitable<McpAnswer> McpServer::call_tool(Request& request) {
   McpAttendance attendance(executor_, request.exchange, options_, client_of(request));
   std::shared_ptr<WaitingCall> running;
   const auto identity = fmt::format("{}\n{}\n{}", session.value, call->key, call->call_id);
-  auto resumed = resume(request, std::string(split_tool_name(tool).first), identity);
+  const auto& shown = request.context.server;
+  const std::string server = shown.empty() ? std::string(split_tool_name(tool).first) : shown;
+  auto resumed = resume(request, server, identity);
   if (!resumed) co_return fault(resumed.error(), 200);
   if (resumed->call) {
     running = resumed->call;

@@ -35,7 +35,7 @@ json::object list_result(std::string_view name, json::array items) {
 }  // namespace
 
 std::string McpCatalogue::full_name(std::string_view name, const std::string& server) {
-  return server.empty() ? std::string(name) : tool_name(server, name);
+  return server.empty() ? std::string(name) : tool_name(public_name(server), name);
 }
 
 asio::awaitable<Result<std::string>> McpCatalogue::list_tools(Caller caller, std::string server) {
@@ -43,10 +43,7 @@ asio::awaitable<Result<std::string>> McpCatalogue::list_tools(Caller caller, std
   if (!tools) co_return std::unexpected(tools.error());
   json::array list;
   for (auto& tool : *tools) {
-    if (!server.empty()) {
-      if (tool.toolset != server) continue;
-      tool.definition["name"] = split_tool_name(tool.name).second;
-    }
+    if (!server.empty()) tool.definition["name"] = split_tool_name(tool.name).second;
     list.push_back(std::move(tool.definition));
   }
   co_return write_json(list_result("tools", std::move(list)));
@@ -170,48 +167,67 @@ asio::awaitable<Result<std::string>> McpCatalogue::list_prompts(std::string serv
 asio::awaitable<Result<std::string>> McpCatalogue::list_resources(std::string server) {
   auto listings = co_await collect(server, {"resources/list", "resources", "resources"});
   if (!listings) co_return std::unexpected(listings.error());
-  json::array list;
-  for (auto& listing : *listings) {
-    for (auto& resource : listing.items) {
-      if (owners_.size() < kOwnersMax) {
-        // Where two servers list one URI, the first in order has it.
-        owners_.emplace(string_or(resource, "uri"), listing.server);
-      }
-      list.push_back(std::move(resource));
-    }
-  }
-  co_return write_json(list_result("resources", std::move(list)));
+  if (server.empty()) learn(*listings, "uri", resources_);
+  co_return write_json(list_result("resources", merged(*listings, "uri", server, resources_)));
 }
 
 asio::awaitable<Result<std::string>> McpCatalogue::list_templates(std::string server) {
   auto listings =
       co_await collect(server, {"resources/templates/list", "resourceTemplates", "resources"});
   if (!listings) co_return std::unexpected(listings.error());
-  json::array list;
-  for (auto& listing : *listings) {
-    for (auto& resource : listing.items) {
-      if (owners_.size() < kOwnersMax) {
-        owners_.emplace(string_or(resource, "uriTemplate"), listing.server);
-      }
-      list.push_back(std::move(resource));
+  if (server.empty()) learn(*listings, "uriTemplate", templates_);
+  co_return write_json(
+      list_result("resourceTemplates", merged(*listings, "uriTemplate", server, templates_)));
+}
+
+void McpCatalogue::learn(const std::vector<Listing>& listings, std::string_view key,
+                         Owners& owners) {
+  Owners fresh;
+  const auto add = [&](std::string_view uri, const std::string& server) {
+    if (fresh.size() < kOwnersMax) fresh.emplace(uri, server);
+  };
+  for (const auto& listing : listings) {
+    for (const auto& item : listing.items) add(string_or(item, key), listing.server);
+    if (!listing.error) continue;
+    // A server that does not answer now keeps what it had.
+    for (const auto& [uri, owner] : owners) {
+      if (owner == listing.server) add(uri, owner);
     }
   }
-  co_return write_json(list_result("resourceTemplates", std::move(list)));
+  owners = std::move(fresh);
+}
+
+json::array McpCatalogue::merged(std::vector<Listing>& listings, std::string_view key,
+                                 const std::string& server, const Owners& owners) {
+  json::array list;
+  for (auto& listing : listings) {
+    for (auto& item : listing.items) {
+      const auto owner = owners.find(std::string(string_or(item, key)));
+      const bool another =
+          server.empty() && owner != owners.end() && owner->second != listing.server;
+      if (!another) list.push_back(std::move(item));
+    }
+  }
+  return list;
+}
+
+bool McpCatalogue::exists(std::string_view server) const {
+  const auto names = is_attached(server) ? harness_.attached() : harness_.upstreams();
+  return std::ranges::find(names, server) != names.end();
 }
 
 asio::awaitable<Result<std::string>> McpCatalogue::owner_of(std::string uri, std::string server) {
   const auto upstreams = harness_.upstreams();
-  const auto exists = [&](const std::string& name) {
-    return std::ranges::find(upstreams, name) != upstreams.end();
-  };
   if (!server.empty()) {
     if (exists(server)) co_return server;
     co_return fail(ErrorCode::not_found, fmt::format("no server \"{}\"", server));
   }
   if (upstreams.size() == 1) co_return upstreams[0];
   for (int listed = 0; listed < 3; ++listed) {
-    const auto found = owners_.find(uri);
-    if (found != owners_.end() && exists(found->second)) co_return found->second;
+    for (const auto* owners : {&resources_, &templates_}) {
+      const auto found = owners->find(uri);
+      if (found != owners->end() && exists(found->second)) co_return found->second;
+    }
     if (listed == 0) co_await list_resources({});
     if (listed == 1) co_await list_templates({});
   }
@@ -221,10 +237,10 @@ asio::awaitable<Result<std::string>> McpCatalogue::owner_of(std::string uri, std
 
 Result<std::pair<std::string, std::string>> McpCatalogue::split_name(
     std::string_view name, const std::string& server) const {
-  const auto full = full_name(name, server);
-  const auto [prefix, own] = split_tool_name(full);
-  const auto upstreams = harness_.upstreams();
-  if (std::ranges::find(upstreams, prefix) == upstreams.end()) {
+  const auto [prefix, own] = server.empty()
+                                 ? split_tool_name(name)
+                                 : std::pair<std::string_view, std::string_view>(server, name);
+  if (!exists(prefix)) {
     return fail(ErrorCode::not_found,
                 fmt::format("no prompt \"{}\"; see prompts/list", for_display(name, 200)));
   }

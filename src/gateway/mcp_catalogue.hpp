@@ -4,7 +4,8 @@
 // Upstreams are asked at the same time; one that does not answer is left out of a listing of
 // several, so that a dead server does not take the others along.
 //
-// Where a resource lives is learnt from the listings and kept.
+// Where a resource lives is learnt from the listings of all servers and kept. Of a URI that several
+// list, the first of them by name has it; the others' are seen with ?server= alone.
 
 #include <boost/asio/any_io_executor.hpp>
 #include <string>
@@ -59,10 +60,18 @@ private:
   };
   asio::awaitable<Result<std::vector<Listing>>> collect(std::string server, Query query);
   asio::awaitable<Listing> list_one(std::string server, Query query);
+  bool exists(std::string_view server) const;
 
   asio::any_io_executor executor_;
   Harness& harness_;
-  std::unordered_map<std::string, std::string> owners_;  // URI to server
+  using Owners = std::unordered_map<std::string, std::string>;  // URI to server
+  // `key` is the member of an item that names it.
+  static void learn(const std::vector<Listing>& listings, std::string_view key, Owners& owners);
+  // Every item once: where all servers are listed, its owner's.
+  static json::array merged(std::vector<Listing>& listings, std::string_view key,
+                            const std::string& server, const Owners& owners);
+  Owners resources_;
+  Owners templates_;
   struct Mirrored {
     SteadyTime at = {};
     std::unordered_map<std::string, json::value> schemas;  // by tool

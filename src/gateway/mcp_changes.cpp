@@ -4,6 +4,7 @@
 
 #include "protocol/json_text.hpp"
 #include "protocol/jsonrpc.hpp"
+#include "runtime/upstream.hpp"
 
 namespace gavel {
 namespace {
@@ -26,7 +27,9 @@ void McpChanges::announce(const std::string& upstream, std::string_view method,
   for (const auto& weak : listeners_) {
     const auto listener = weak.lock();
     if (!listener || !listener->outbox || !wants(*listener, method, uri)) continue;
-    if (!listener->server.empty() && listener->server != upstream) continue;
+    const bool sees_it =
+        listener->server.empty() ? !is_attached(upstream) : listener->server == upstream;
+    if (!sees_it) continue;
     json::object told;
     if (updated) told["uri"] = uri;
     if (!listener->meta.empty()) told["_meta"] = listener->meta;

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+
 #include "base/text.hpp"
 #include "gateway/api_query.hpp"
 #include "protocol/sse.hpp"
@@ -121,6 +124,8 @@ Status check_session_name(const LogId& session) {
 }
 
 Result<McpContext> read_mcp_context(const HttpRequest& request, Caller caller) {
+  static constexpr std::array<std::string_view, 3> kParameters = {"session", "epoch", "server"};
+  TRY(check_query(request.query, kParameters));
   McpContext context;
   context.caller = std::move(caller);
   const auto given = [&](std::string_view parameter,
@@ -158,6 +163,13 @@ asio::awaitable<void> McpHttp::handle(HttpExchange& exchange, Caller caller) {
     co_return;
   }
   auto context = read_mcp_context(request, std::move(caller));
+  if (context && !context->server.empty()) {
+    const auto names = server_.servers();
+    const std::vector<std::string_view> known(names.begin(), names.end());
+    if (std::ranges::find(known, context->server) == known.end()) {
+      context = fail(ErrorCode::invalid_argument, nothing_called("server", context->server, known));
+    }
+  }
   if (!context) {
     co_await exchange.respond(refusal(400, invalid_request(context.error().message)));
     co_return;

@@ -82,6 +82,22 @@ TEST(McpModern, ShowsOneServerAloneWithPlainNames) {
   EXPECT_EQ(text_of(message), R"({"text":"hi"})");
 }
 
+TEST(McpModern, WhatTheQueryNamesMustBeThere) {
+  World world;
+  auto client = world.agent();
+  const auto error = [&](const std::string& target) {
+    const auto reply = modern(client, "tools/list", {}, target);
+    EXPECT_EQ(reply.status, 400) << target;
+    return std::string(at(message_of(reply), "/error/message").as_string());
+  };
+  EXPECT_EQ(error("/mcp?server=bx"),
+            "there is no server \"bx\"; did you mean \"box\"? There is: box, lib");
+  EXPECT_EQ(error("/mcp?sesion=a"),
+            "there is no query parameter \"sesion\"; did you mean \"session\"? There is: session, "
+            "epoch, server");
+  EXPECT_THAT(error("/mcp?session=%ff"), HasSubstr("UTF-8"));
+}
+
 TEST(McpModern, CallsAToolAndSaysWhichIntentItWas) {
   World world;
   auto client = world.agent();
@@ -423,7 +439,7 @@ TEST(McpModern, ResourcesOfAllServersAreListedAndReadWhereTheyAre) {
   World world;
   auto client = world.agent();
   const auto listed = message_of(modern(client, "resources/list", {}));
-  EXPECT_EQ(at(listed, "/result/resources").as_array().size(), 4U);  // two pages of two servers
+  EXPECT_EQ(at(listed, "/result/resources").as_array().size(), 5U);  // two pages of two servers
   EXPECT_EQ(at(listed, "/result/resultType"), "complete");
   for (const std::string server : {"box", "lib"}) {
     const auto read =
@@ -433,6 +449,24 @@ TEST(McpModern, ResourcesOfAllServersAreListedAndReadWhereTheyAre) {
   }
   const auto templates = message_of(modern(client, "resources/templates/list", {}));
   EXPECT_EQ(at(templates, "/result/resourceTemplates").as_array().size(), 2U);
+}
+
+TEST(McpModern, AUriOfSeveralServersIsTheFirstOnes) {
+  World world;
+  auto client = world.agent();
+  const auto read = [&](const std::string& target) {
+    const auto message =
+        message_of(modern(client, "resources/read", {{"uri", "shared://readme"}}, target));
+    return std::string(at(message, "/result/contents/0/text").as_string());
+  };
+  // Whoever is listed alone before does not get it.
+  const auto alone = message_of(modern(client, "resources/list", {}, "/mcp?server=lib"));
+  EXPECT_THAT(names(alone, "resources"), Contains("of lib"));
+  EXPECT_EQ(read("/mcp?server=lib"), "from lib");
+  EXPECT_EQ(read("/mcp"), "from box");
+  const auto all = names(message_of(modern(client, "resources/list", {})), "resources");
+  EXPECT_THAT(all, Contains("of box"));
+  EXPECT_THAT(all, ::testing::Not(Contains("of lib")));
 }
 
 TEST(McpModern, AResourceOfATemplateIsFoundByAsking) {

@@ -98,6 +98,8 @@ public:
   static void take_response(const RpcMessage& message, const McpContext& context);
   void delivered(const McpAnswer& answer);
 
+  // What ?server= may name.
+  std::vector<std::string> servers() const { return harness_.upstreams(); }
   McpSessions& sessions() { return sessions_; }
   const McpOptions& options() const { return options_; }
 

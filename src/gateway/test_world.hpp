@@ -49,6 +49,8 @@ public:
   // Approves or denies it.
   void decide(const json::value& pending, std::string_view verdict);
   void announce(const std::string& server, const std::string& method, const std::string& params);
+  // After so many more appends the store fails: the append is refused, or it is not durable.
+  void fill_disk(int appends_left, bool refused);
   // Stops the gateway as the daemon does.
   void stop();
   EventLoop& loop() { return loop_; }

@@ -11,7 +11,7 @@
 #include <fstream>
 
 #include "gateway/auth.hpp"
-#include "log/memory_log.hpp"
+#include "log/log_testing.hpp"
 #include "policy/parse.hpp"
 #include "runtime/local_harness.hpp"
 
@@ -44,7 +44,8 @@ servers:
       wonder: {effect: read}
 rules:
   - name: adding is fine
-    tools: ["box__add", "box__vanish", "box__asks", "box__refuses", "box__task", "extra__wonder"]
+    tools: ["box__add", "box__vanish", "box__asks", "box__refuses", "box__task", "extra__wonder",
+            "extra__mirrored"]
     verdict: allow
     reason: tests add
   - name: never
@@ -71,6 +72,9 @@ constexpr std::string_view kTools = R"([
   {"name":"mirrored","inputSchema":{"type":"object","properties":
      {"region":{"type":"string","x-mcp-header":"Region"}}}}
 ])";
+
+// A resource that every server has.
+constexpr std::string_view kShared = "shared://readme";
 
 class TestClock final : public gavel::Clock {
 public:
@@ -110,6 +114,34 @@ json::object text(std::string_view words) {
   return {{"content", json::array{json::object{{"type", "text"}, {"text", words}}}}};
 }
 
+// An engine whose disk fills up.
+class FillingLog final : public testing::ForwardingLog {
+public:
+  // Of an append that does not fit: refused, or accepted and then not durable.
+  enum class Failure { refused, not_durable };
+  std::optional<int> appends_left;
+  Failure failure = Failure::refused;
+
+  Result<Sequenced> append(Append append, OnDurable on_durable) override {
+    if (!appends_left || (*appends_left)-- > 0) {
+      return ForwardingLog::append(std::move(append), std::move(on_durable));
+    }
+    *appends_left = 0;
+    if (failure == Failure::refused) return std::unexpected(full());
+    return ForwardingLog::append(std::move(append),
+                                 [on_durable = std::move(on_durable)](const Status&) mutable {
+                                   on_durable(std::unexpected(full()));
+                                 });
+  }
+  Status health() const override {
+    if (appends_left && *appends_left == 0) return std::unexpected(full());
+    return ForwardingLog::health();
+  }
+
+private:
+  static Error full() { return {ErrorCode::storage_failed, "cannot write: No space left"}; }
+};
+
 class ScriptedServer final : public Upstream {
 public:
   ScriptedServer(asio::any_io_executor executor, std::string name,
@@ -146,7 +178,7 @@ public:
 private:
   UpstreamReply read(const std::string& method, const json::value& params) {
     const auto uri = std::string(string_or(params, "uri"));
-    const auto own = "test://" + name_;
+    const auto own = fmt::format("test://{}", public_name(name_));
     if (method == "resources/list") return list_resources(params, own);
     if (method == "resources/templates/list") {
       return answered(json::object{
@@ -154,7 +186,7 @@ private:
            json::array{json::object{{"uriTemplate", own + "/t/{x}"}, {"name", "t"}}}}});
     }
     if (method == "resources/read") {
-      if (!uri.starts_with(own)) return rejected(-32002, "no such resource");
+      if (!uri.starts_with(own) && uri != kShared) return rejected(-32002, "no such resource");
       return answered(json::object{
           {"contents", json::array{json::object{{"uri", uri}, {"text", "from " + name_}}}}});
     }
@@ -182,9 +214,10 @@ private:
   // Two pages.
   UpstreamReply list_resources(const json::value& params, const std::string& own) {
     const bool second = !string_or(params, "cursor").empty();
-    json::object result{
-        {"resources", json::array{json::object{{"uri", own + (second ? "/b" : "/a")},
-                                               {"name", second ? "b" : "a"}}}}};
+    json::array listed{
+        json::object{{"uri", own + (second ? "/b" : "/a")}, {"name", second ? "b" : "a"}}};
+    if (second) listed.push_back(json::object{{"uri", kShared}, {"name", "of " + name_}});
+    json::object result{{"resources", std::move(listed)}};
     if (!second) result["nextCursor"] = "2";
     return answered(std::move(result));
   }
@@ -290,7 +323,7 @@ class World::Parts {
 public:
   TestClock clock;
   TestRandom random;
-  std::unique_ptr<Log> log = make_memory_log();
+  std::unique_ptr<FillingLog> log = std::make_unique<FillingLog>();
   std::unique_ptr<LocalHarness> harness;
   std::unique_ptr<Gateway> gateway;
 };
@@ -321,7 +354,7 @@ World::World(McpOptions mcp) : parts_(std::make_unique<Parts>()) {
     options.random = &parts_->random;
     options.policy = *policy;
     options.make_upstream = [this](const ServerSpec& spec, UpstreamEvents events) {
-      const auto script = scripts_.find(spec.name);
+      const auto script = scripts_.find(std::string(public_name(spec.name)));
       if (script != scripts_.end()) script->second->announce = std::move(events.on_notification);
       return std::make_unique<ScriptedServer>(
           loop_.executor(), spec.name,
@@ -355,6 +388,14 @@ World::~World() {
 void World::announce(const std::string& server, const std::string& method,
                      const std::string& params) {
   loop_.run([&] { scripts_.at(server)->announce(method, params); });
+}
+
+void World::fill_disk(int appends_left, bool refused) {
+  loop_.run([&] {
+    parts_->log->appends_left = appends_left;
+    parts_->log->failure =
+        refused ? FillingLog::Failure::refused : FillingLog::Failure::not_durable;
+  });
 }
 
 void World::stop() {

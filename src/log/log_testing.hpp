@@ -11,6 +11,7 @@
 #include <string>
 
 #include "log/log.hpp"
+#include "log/memory_log.hpp"
 
 namespace gavel::testing {
 
@@ -31,6 +32,41 @@ public:
 
 private:
   std::filesystem::path path_;
+};
+
+// The memory engine behind it, for a test's engine to misbehave in front of.
+class ForwardingLog : public Log {
+public:
+  Result<Sequenced> append(Append append, OnDurable on_durable) override {
+    return log_->append(std::move(append), std::move(on_durable));
+  }
+  Result<Head> head(const LogId& log) override { return log_->head(log); }
+  Result<std::vector<StoredEntry>> read(const LogId& log, Position from,
+                                        const ReadLimits& limits) override {
+    return log_->read(log, from, limits);
+  }
+  Result<std::string> blob(const Digest& digest) override { return log_->blob(digest); }
+  std::unique_ptr<Subscription> watch(std::optional<LogId> log, OnAdvance on) override {
+    return log_->watch(std::move(log), std::move(on));
+  }
+  Status save_snapshot(const LogId& log, const Snapshot& snapshot) override {
+    return log_->save_snapshot(log, snapshot);
+  }
+  Result<std::optional<Snapshot>> load_snapshot(const LogId& log) override {
+    return log_->load_snapshot(log);
+  }
+  Result<std::vector<Head>> list(std::string_view prefix, const LogId& after,
+                                 std::size_t limit) override {
+    return log_->list(prefix, after, limit);
+  }
+  Result<std::vector<LogId>> due(Timestamp now, std::size_t limit) override {
+    return log_->due(now, limit);
+  }
+  Status trim(const LogId& log, Position up_to) override { return log_->trim(log, up_to); }
+  Status health() const override { return log_->health(); }
+
+private:
+  std::unique_ptr<Log> log_ = make_memory_log();
 };
 
 // Ids that differ within a test: of a number.

@@ -87,6 +87,14 @@ Verdict Defaults::of(Effect effect) const {
   return irreversible;
 }
 
+Status check_catalogue(const Policy& policy, const std::string& tool,
+                       const json::value& arguments) {
+  const ToolSpec* spec = policy.tool(tool);
+  if (spec == nullptr || !spec->input_schema) return {};
+  ASSIGN_OR_RETURN(const auto schema, JsonSchema::compile(*spec->input_schema));
+  return schema.validate(arguments);
+}
+
 std::string tool_name(std::string_view server, std::string_view tool) {
   return fmt::format("{}__{}", server, tool);
 }

@@ -538,7 +538,6 @@ std::string to_text(const PolicyProblem& problem, std::string_view file_name) {
   std::string text(file_name);
   if (problem.line > 0) text += fmt::format(":{}", problem.line);
   if (problem.line > 0 && problem.column > 0) text += fmt::format(":{}", problem.column);
-  if (problem.severity == PolicyProblem::Severity::warning) text += ": warning";
   if (!problem.path.empty()) text += ": " + problem.path;
   return text + ": " + problem.message;
 }

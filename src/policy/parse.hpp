@@ -30,7 +30,8 @@ struct PolicyProblem {
   bool operator==(const PolicyProblem&) const = default;
 };
 
-// "gavel.yaml:14:5: servers.pg.tolls: unknown key; did you mean `tools`?"
+// "gavel.yaml:14:5: servers.pg.tolls: unknown key; did you mean `tools`?" Its severity is for the
+// caller to say.
 std::string to_text(const PolicyProblem& problem, std::string_view file_name);
 
 struct PolicyCheck {

@@ -412,7 +412,7 @@ INSTANTIATE_TEST_SUITE_P(
     Kinds, SuspiciousPolicy,
     testing::Values(
         Suspicious{"lenient", "defaults: {write: deny, destructive: allow}\n",
-                   "gavel.yaml:1:38: warning: defaults.destructive: destructive is treated more "
+                   "gavel.yaml:1:38: defaults.destructive: destructive is treated more "
                    "leniently (allow) than write (deny)"},
         Suspicious{"no_effect", tool_with("{}"), "states no `effect`, so it counts as destructive"},
         Suspicious{"plain_name", rule_with("tools: [query]"),

@@ -178,6 +178,9 @@ public:
   virtual const ToolSpec* tool(const std::string& name) const = 0;
 };
 
+// invalid_argument where the catalogue has a schema for the tool's arguments that these break.
+Status check_catalogue(const Policy& policy, const std::string& tool, const json::value& arguments);
+
 // Gavel's name of a server's tool, as clients and logs see it: "pg" and "query" to "pg__query".
 std::string tool_name(std::string_view server, std::string_view tool);
 // Splits at the first "__": {"pg", "query"}; the first part is empty where there is none.

@@ -55,7 +55,8 @@ TEST(FindServers, NoArgumentCarriesASecretAlong) {
     "b": {"command": "npx", "args": ["mcp-remote", "https://x.example/sse?room=1", "--header",
           "Authorization: Bearer tell-nobody", "--header", "X-Api-Key:tell-nobody"]},
     "c": {"command": "sh", "args": ["-c", "PGPASSWORD=tell-nobody exec pg-server --port 5432"]},
-    "d": {"command": "serve", "args": ["--token", "tell-nobody", "--key=tell-nobody", "--keep=this"]}
+    "d": {"command": "serve",
+          "args": ["--token", "tell-nobody", "--key=tell-nobody", "--keep=this"]}
   }})");
   ASSERT_EQ(servers.size(), 4u);
   for (const auto& server : servers) {

@@ -165,6 +165,10 @@ private:
   std::size_t max_depth_;
 };
 
+std::unexpected<Error> not_utf8(std::string_view text) {
+  return fail(ErrorCode::invalid_argument, "not acceptable JSON: " + utf8_problem(text));
+}
+
 Status scan_error(std::size_t at, const char* why, bool too_deep) {
   return fail(too_deep ? ErrorCode::too_large : ErrorCode::invalid_argument,
               fmt::format("not acceptable JSON at byte {}: {}", at, why));
@@ -182,7 +186,8 @@ JsonObjectReader::JsonObjectReader(std::string_view text, std::size_t max_depth)
     : text_(text), max_depth_(max_depth) {
   at_ = skip_space(text_, 0);
   if (!is_ascii(text_) && !is_valid_utf8(text_)) {
-    stop(0, "the text is not UTF-8");
+    done_ = true;
+    status_ = not_utf8(text_);
   } else if (at_ >= text_.size() || text_[at_] != '{') {
     stop(at_, "an object should stand here");
   } else {
@@ -240,7 +245,7 @@ Result<std::vector<std::string_view>> json_elements(std::string_view text,
     return std::unexpected(scan_error(scanner.at, "an array should stand here", false).error());
   }
   if (!is_ascii(text) && !is_valid_utf8(text)) {
-    return std::unexpected(scan_error(0, "the text is not UTF-8", false).error());
+    return not_utf8(text);
   }
   scanner.at = skip_space(text, scanner.at + 1);
   bool more = scanner.at >= text.size() || text[scanner.at] != ']';

@@ -150,6 +150,19 @@ CallAnswer pending_answer(const LogId& session, const OpenIntent& intent) {
   return answer;
 }
 
+CallAnswer unrecorded_answer(const LogId& session, IntentId intent, const Error& why) {
+  const std::string name = intent_name(session, intent);
+  CallAnswer answer;
+  answer.intent = intent;
+  answer.code = why.code;
+  answer.text = fmt::format(
+      "{} was sent to its server and may have happened, but what came of it is not recorded: {}. "
+      "Gavel finds out, or asks a person, once its store works again; do not repeat it by another "
+      "way. Then call the same tool again with the same arguments to learn the outcome.",
+      name, why.message);
+  return answer;
+}
+
 CallAnswer refusal(ErrorCode code, std::string text) {
   CallAnswer answer;
   answer.code = code;

@@ -18,6 +18,9 @@ CallAnswer answer_of(const LogId& session, const std::string& tool, const Entry&
 // The caller's patience ended first.
 CallAnswer pending_answer(const LogId& session, const OpenIntent& intent);
 
+// The store failed after it was sent; `why` is the store's error.
+CallAnswer unrecorded_answer(const LogId& session, IntentId intent, const Error& why);
+
 // A refusal that left no intent.
 CallAnswer refusal(ErrorCode code, std::string text);
 

@@ -141,7 +141,7 @@ enum Step { kStepOwner = 1, kStepStreams, kStepDirectory, kStepExec };
   ::syscall(SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */);
   struct sigaction by_default{};
   by_default.sa_handler = SIG_DFL;
-  for (const int signal : {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGQUIT}) {
+  for (const int signal : {SIGPIPE, SIGXFSZ, SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGQUIT}) {
     ::sigaction(signal, &by_default, nullptr);
   }
   sigset_t none;

@@ -140,14 +140,23 @@ public:
   virtual asio::awaitable<Result<IntentId>> report(ReportRequest request) = 0;
   // The caller has been given this intent's final answer.
   virtual void delivered(const LogId& session, IntentId intent) = 0;
-  // Tools that this caller may ever call, of all upstreams, in a stable order.
-  // Of one server, or of all where it is empty. One that does not list its tools soon is left out.
+  // Tools that this caller may ever call, in a stable order, of one server, or of all of
+  // upstreams() where it is empty. One that does not list its tools soon is left out.
   virtual asio::awaitable<Result<std::vector<ToolView>>> tools(Caller caller,
                                                                std::string server = {}) = 0;
+  // What a call would be refused for before the policy is asked, for people: a tool that nobody
+  // has, arguments that break a schema. Empty where nothing, or the server does not say what it
+  // has.
+  virtual asio::awaitable<std::vector<std::string>> problems(LogId session, std::string tool,
+                                                             json::value arguments) = 0;
   // Any other MCP request to one upstream (resources, prompts): a read, passed through.
   virtual asio::awaitable<UpstreamReply> pass_through(const std::string& upstream,
                                                       UpstreamRequest request) = 0;
+  // Those of the policy, which everybody sees.
   virtual std::vector<std::string> upstreams() const = 0;
+  // Those that somebody attached: "files@SESSION". Their names are good wherever a server is named,
+  // but they are in no listing of all.
+  virtual std::vector<std::string> attached() const = 0;
   virtual asio::awaitable<Result<json::object>> upstream_capabilities(
       const std::string& upstream) = 0;
   virtual UpstreamStatus upstream_status(const std::string& upstream) const = 0;
@@ -158,9 +167,12 @@ public:
                                               std::string_view params)>;
   virtual void on_upstream_notice(OnUpstreamNotice callback) = 0;
 
-  // A server for as long as somebody's connection lives (`gavel mcp`), beside those of the policy.
-  // Its tools are named like theirs. Errors: already_exists, invalid_argument, permission_denied.
-  virtual asio::awaitable<Status> attach(ServerSpec spec, Caller caller) = 0;
+  // A server for as long as somebody's connection lives (`gavel mcp`), for the calls of one
+  // session, and returns its name, as in attached(). Its tools are named like those of the policy's
+  // servers. Errors: already_exists (in the policy, or attached to this session), invalid_argument,
+  // permission_denied.
+  virtual asio::awaitable<Result<std::string>> attach(ServerSpec spec, LogId session,
+                                                      Caller caller) = 0;
   // Closes it. Nothing happens where no such server is attached.
   virtual asio::awaitable<void> detach(std::string name) = 0;
 

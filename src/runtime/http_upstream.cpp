@@ -136,7 +136,6 @@ public:
   UpstreamGate gate;
   std::shared_ptr<OutboundHttp> http;  // null until prepared
   OutboundHeaders configured;          // of the policy, secrets among them
-  std::vector<std::string> secrets;
 
   UpstreamHealth health = UpstreamHealth::idle;
   ServerGreeting greeting;
@@ -237,8 +236,6 @@ asio::awaitable<UpstreamReply> HttpUpstream::Core::request(std::shared_ptr<Core>
     if (request.method == "tools/list" && !reply.result.empty()) {
       posted.reply.result = self->learn_tools(std::move(posted.reply.result));
     }
-    posted.reply.error.message = redacted(std::move(posted.reply.error.message), self->secrets);
-    posted.reply.rpc_error = redacted(std::move(posted.reply.rpc_error), self->secrets);
     co_return std::move(posted.reply);
   }
 }
@@ -455,7 +452,7 @@ asio::awaitable<void> HttpUpstream::Core::start(std::shared_ptr<Core> self) {
     self->health = UpstreamHealth::failed;
     self->last_failure = std::move(greeted).error();
     auto& message = self->last_failure.error.message;
-    message = redacted(std::move(message), self->secrets);
+    message = self->options.redactor->text(std::move(message));
     ++self->failed_starts;
     self->say(fmt::format("server \"{}\" cannot be opened: {}", self->spec.name,
                           self->last_failure.error.message));
@@ -475,7 +472,7 @@ Status HttpUpstream::Core::prepare() {
     if (!is_reserved(name)) headers.emplace_back(name, value);
     return {};
   };
-  secrets.clear();
+  std::vector<std::string> secrets;
   for (const auto& [name, value] : spec.headers) {
     if (is_credential(name)) secrets.push_back(value);
     TRY(add(name, value));
@@ -485,6 +482,7 @@ Status HttpUpstream::Core::prepare() {
     secrets.push_back(secret);
     TRY(add(name, secret));
   }
+  options.redactor->set(secrets);
   configured = std::move(headers);
   if (http) return {};
   ASSIGN_OR_RETURN(auto url, parse_outbound_url(spec.url));

@@ -97,9 +97,12 @@ void LocalHarness::spawn(asio::awaitable<void> task, std::string name,
   asio::co_spawn(executor_, std::move(task), asio::bind_cancellation_slot(slot, std::move(ended)));
 }
 
-Upstream* LocalHarness::upstream(std::string_view name) {
-  const auto found = upstreams_.find(name);
-  return found == upstreams_.end() ? nullptr : found->second.get();
+std::shared_ptr<Upstream> LocalHarness::server_of(const LogId& session,
+                                                  std::string_view tool) const {
+  const auto name = split_tool_name(tool).first;
+  auto found = upstreams_.find(attached_name(name, session.value));
+  if (found == upstreams_.end()) found = upstreams_.find(name);
+  return found == upstreams_.end() ? nullptr : found->second;
 }
 
 void LocalHarness::add_upstream(const ServerSpec& spec) {
@@ -114,7 +117,8 @@ void LocalHarness::add_upstream(const ServerSpec& spec) {
   upstreams_[spec.name] = make_upstream_(spec, std::move(events));
 }
 
-asio::awaitable<Status> LocalHarness::attach(ServerSpec spec, Caller caller) {
+asio::awaitable<Result<std::string>> LocalHarness::attach(ServerSpec spec, LogId session,
+                                                          Caller caller) {
   if (!caller.has(Role::admin)) {
     co_return fail(ErrorCode::permission_denied,
                    "attaching a server runs a command: it takes the role admin");
@@ -127,30 +131,44 @@ asio::awaitable<Status> LocalHarness::attach(ServerSpec spec, Caller caller) {
   if (upstreams_.contains(spec.name)) {
     co_return fail(
         ErrorCode::already_exists,
-        fmt::format("a server \"{}\" is there already; choose another with --name", spec.name));
+        fmt::format("the policy has a server \"{}\"; choose another name with --name", spec.name));
   }
-  // The catalogue of a server of that name applies to it; how it is started comes from whoever
-  // attaches it.
-  attached_.insert(spec.name);
+  spec.name = attached_name(spec.name, session.value);
+  if (upstreams_.contains(spec.name)) {
+    co_return fail(ErrorCode::already_exists,
+                   fmt::format("session {} has a server \"{}\" attached already; leave out "
+                               "--session for one of its own, or choose another name with --name",
+                               session.value, public_name(spec.name)));
+  }
   add_upstream(spec);
   say(fmt::format("attached server {}", spec.name));
-  co_return Status{};
+  co_return spec.name;
 }
 
 asio::awaitable<void> LocalHarness::detach(std::string name) {
-  if (attached_.erase(name) == 0) co_return;
   const auto found = upstreams_.find(name);
-  if (found == upstreams_.end()) co_return;
+  if (found == upstreams_.end() || !is_attached(name)) co_return;
   const std::shared_ptr<Upstream> leaving = found->second;
   upstreams_.erase(found);
   directory_.forget(name);
+  late_at_.erase(name);
   say(fmt::format("detached server {}", name));
   co_await leaving->close();
 }
 
 std::vector<std::string> LocalHarness::upstreams() const {
   std::vector<std::string> names;
-  for (const auto& [name, made] : upstreams_) names.push_back(name);
+  for (const auto& [name, made] : upstreams_) {
+    if (!is_attached(name)) names.push_back(name);
+  }
+  return names;
+}
+
+std::vector<std::string> LocalHarness::attached() const {
+  std::vector<std::string> names;
+  for (const auto& [name, made] : upstreams_) {
+    if (is_attached(name)) names.push_back(name);
+  }
   return names;
 }
 
@@ -201,7 +219,8 @@ asio::awaitable<void> LocalHarness::list_unknown(std::string only) {
   const SteadyTime now = clock_.steady();
   std::vector<std::string> awaited;
   for (const auto& [name, server] : upstreams_) {
-    if ((!only.empty() && name != only) || directory_.known(name)) continue;
+    const bool wanted = only.empty() ? !is_attached(name) : name == only;
+    if (!wanted || directory_.known(name)) continue;
     start_listing(server);
     const auto late = late_at_.find(name);
     if (late == late_at_.end() || now - late->second > kLateFor) awaited.push_back(name);
@@ -218,9 +237,9 @@ asio::awaitable<Result<std::vector<ToolView>>> LocalHarness::tools(Caller caller
                                                                    std::string server) {
   co_await list_unknown(server);
   std::vector<ToolView> views;
-  for (const auto& name : upstreams()) {
+  for (const auto& name : server.empty() ? upstreams() : std::vector{server}) {
     const auto listing = directory_.known(name);
-    if (!listing || (!server.empty() && name != server)) continue;
+    if (!listing) continue;
     for (const auto& [tool_id, tool] : *listing) {
       if (!policy_->may_ever_call(caller.principal, tool_id)) continue;
       const json::value no_arguments = json::object{};
@@ -233,7 +252,7 @@ asio::awaitable<Result<std::vector<ToolView>>> LocalHarness::tools(Caller caller
       const Assessment assessment = policy_->assess(call);
       ToolView view;
       view.name = tool_id;
-      view.toolset = name;
+      view.toolset = public_name(name);
       view.definition = tool.definition;
       view.effect = assessment.effect;
       view.verdict = assessment.verdict;

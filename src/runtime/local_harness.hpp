@@ -53,13 +53,17 @@ public:
   asio::awaitable<Result<IntentId>> report(ReportRequest request) override;
   void delivered(const LogId& session, IntentId intent) override;
   asio::awaitable<Result<std::vector<ToolView>>> tools(Caller caller, std::string server) override;
+  asio::awaitable<std::vector<std::string>> problems(LogId session, std::string tool,
+                                                     json::value arguments) override;
   asio::awaitable<UpstreamReply> pass_through(const std::string& upstream,
                                               UpstreamRequest request) override;
   std::vector<std::string> upstreams() const override;
   asio::awaitable<Result<json::object>> upstream_capabilities(const std::string& upstream) override;
   UpstreamStatus upstream_status(const std::string& upstream) const override;
   void on_upstream_notice(OnUpstreamNotice callback) override { on_notice_ = std::move(callback); }
-  asio::awaitable<Status> attach(ServerSpec spec, Caller caller) override;
+  std::vector<std::string> attached() const override;
+  asio::awaitable<Result<std::string>> attach(ServerSpec spec, LogId session,
+                                              Caller caller) override;
   asio::awaitable<void> detach(std::string name) override;
 
   asio::awaitable<Result<Epoch>> wake(LogId session, Caller caller, std::string client,
@@ -93,7 +97,10 @@ private:
     std::shared_ptr<const ToolListing> listing;
     const Tool* tool = nullptr;  // inside listing
   };
-  asio::awaitable<Result<FoundTool>> find_tool(const std::string& name);
+  asio::awaitable<Result<FoundTool>> find_tool(const LogId& session, const std::string& name);
+  static Result<const Tool*> known_tool(const ToolListing& listing, const std::string& name);
+  static Status check_arguments(const Tool& tool, const json::value& arguments);
+  Status check_catalogue_of(const std::string& tool, const json::value& arguments) const;
   asio::awaitable<Result<CallAnswer>> propose(CallRequest request, Propose command,
                                               Assessment assessment);
   Result<Proposed> commit_proposal(Session& session, const CallRequest& request, Propose& command);
@@ -132,8 +139,8 @@ private:
   asio::awaitable<void> run_retry(LogId session, IntentId intent, std::uint64_t attempts);
   void finished(const LogId& session, IntentId intent);
   // Appends what is known here and nowhere else: an outcome, a probe's verdict. Waits while the
-  // store is busy.
-  asio::awaitable<void> record(LogId session, std::string what,
+  // store is busy; where it failed, tells who waits for the intent.
+  asio::awaitable<void> record(LogId session, IntentId intent, std::string what,
                                std::function<Result<Plan>(Session&)> decide_plan);
   // Tries again or probes, where an outcome is unknown and nobody does.
   void find_out(Session& session);
@@ -159,7 +166,8 @@ private:
   void start_listing(const std::shared_ptr<Upstream>& server);
   asio::awaitable<void> list_one(std::shared_ptr<Upstream> server);
 
-  Upstream* upstream(std::string_view name);
+  // The server of a tool that this session calls; null where it has none.
+  std::shared_ptr<Upstream> server_of(const LogId& session, std::string_view tool) const;
   void add_upstream(const ServerSpec& spec);
   void say(const std::string& line) const;
 
@@ -176,7 +184,6 @@ private:
   ToolDirectory directory_;
   Executor actor_;
   std::map<std::string, std::shared_ptr<Upstream>, std::less<>> upstreams_;
-  std::set<std::string> attached_;
   std::set<std::string> listing_;  // whose tools are being listed
   std::map<std::string, SteadyTime>
       late_at_;  // when a server's list was last not waited for longer

@@ -147,17 +147,16 @@ asio::awaitable<void> LocalHarness::run_attempt(AttemptJob job) {
   const IntentId intent = job.intent;
   RecordOutcome outcome;
   outcome.intent = intent;
-  const auto server = upstreams_.find(split_tool_name(job.proposal.tool).first);
-  if (server == upstreams_.end()) {
+  const std::shared_ptr<Upstream> server = server_of(id, job.proposal.tool);
+  if (!server) {
     outcome.kind = unsent_outcome(job);
     outcome.reason = fmt::format("server \"{}\" is gone", job.proposal.toolset);
     outcome.now = clock_.now();
   } else {
-    const std::shared_ptr<Upstream> kept = server->second;
-    auto listing = directory_.known(kept->name());
+    auto listing = directory_.known(server->name());
     bool left = false;
     try {
-      outcome = co_await actor_.run(*kept, std::move(listing), std::move(job));
+      outcome = co_await actor_.run(*server, std::move(listing), std::move(job));
     } catch (const boost::system::system_error& error) {
       if (error.code() != asio::error::operation_aborted) throw;
       left = true;
@@ -171,14 +170,14 @@ asio::awaitable<void> LocalHarness::run_attempt(AttemptJob job) {
       outcome.now = clock_.now();
     }
   }
-  co_await record(id, "outcome of " + intent_name(id, intent), [&](Session& session) {
+  co_await record(id, intent, "outcome", [&](Session& session) {
     // A person may have resolved it meanwhile.
     return decide(session.state, outcome);
   });
   finished(id, intent);
 }
 
-asio::awaitable<void> LocalHarness::record(LogId id, std::string what,
+asio::awaitable<void> LocalHarness::record(LogId id, IntentId intent, std::string what,
                                            std::function<Result<Plan>(Session&)> decide_plan) {
   Error why;
   for (int tries = 0; tries < kDecideTries;) {
@@ -197,7 +196,11 @@ asio::awaitable<void> LocalHarness::record(LogId id, std::string what,
     if (!plan || (why.code != ErrorCode::conflict && why.code != ErrorCode::halted)) break;
     ++tries;
   }
-  say(fmt::format("the {} is not recorded: {}", what, why.message));
+  say(fmt::format("the {} of {} is not recorded: {}", what, intent_name(id, intent), why.message));
+  Session* session = sessions_.find(id);
+  if (session != nullptr && why.code == ErrorCode::storage_failed) {
+    sessions_.tell_failure(*session, intent, why);
+  }
 }
 
 void LocalHarness::finished(const LogId& id, IntentId intent) {
@@ -240,19 +243,18 @@ asio::awaitable<void> LocalHarness::run_probe(ProbeJob job) {
   const LogId id = job.session;
   const IntentId intent = job.intent;
   ProbeResult found;
-  const auto server = upstreams_.find(split_tool_name(job.probe.tool).first);
-  if (server == upstreams_.end()) {
+  const std::shared_ptr<Upstream> server = server_of(id, job.probe.tool);
+  if (!server) {
     found.reason = fmt::format("the probe's server of {} is gone", job.probe.tool);
   } else {
-    const std::shared_ptr<Upstream> kept = server->second;
-    found = co_await actor_.probe(*kept, std::move(job));
+    found = co_await actor_.probe(*server, std::move(job));
   }
   RecordProbe seen;
   seen.intent = intent;
   seen.verdict = found.verdict;
   seen.reason = found.reason;
   seen.evidence = Payload::of(std::move(found.evidence));
-  co_await record(id, "probe of " + intent_name(id, intent), [&](Session& session) {
+  co_await record(id, intent, "probe", [&](Session& session) {
     seen.now = clock_.now();
     return decide(session.state, seen);
   });
@@ -271,7 +273,7 @@ asio::awaitable<void> LocalHarness::run_retry(LogId id, IntentId intent, std::ui
   const auto doubled = kRetryPause * (std::int64_t{1} << std::min<std::uint64_t>(attempts, 10));
   asio::steady_timer pause(executor_, clock_.steady() + std::min(doubled, kRetryPauseMax));
   co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
-  co_await record(id, "next attempt of " + intent_name(id, intent), [&](Session& session) {
+  co_await record(id, intent, "next attempt", [&](Session& session) {
     const auto open = session.state.open.find(intent);
     const ControlView view =
         open == session.state.open.end() ? ControlView{} : view_for(session, open->second);
@@ -308,8 +310,7 @@ void LocalHarness::recover(Session& session) {
     const auto lose = [this, id](Session& again) {
       return decide_lost(again.state, id, clock_.now());
     };
-    const std::string name = "loss of " + intent_name(session.id, id);
-    spawn(record(session.id, name, lose), name);
+    spawn(record(session.id, id, "loss", lose), "loss of " + intent_name(session.id, id));
   }
   for (const auto& [id, proposal] : session.state.settling) start_probe(session, id);
   if (!session.state.open.empty()) handle_due(session);

@@ -17,6 +17,15 @@
 namespace gavel {
 namespace {
 
+Error no_server(std::string_view name, const std::vector<std::string>& servers) {
+  const std::vector<std::string_view> known(servers.begin(), servers.end());
+  const auto near = nearest(name, known);
+  return {ErrorCode::not_found,
+          fmt::format("no server \"{}\"{}", name,
+                      near.empty() ? std::string("; see gavel upstreams")
+                                   : fmt::format("; did you mean \"{}\"?", near))};
+}
+
 // What a further round brought belongs to its arguments: it is recorded with them, people who
 // decide see it, and another answer makes another digest.
 Status add_input(Propose& command, const CallRequest& request, const json::value& arguments) {
@@ -38,30 +47,68 @@ Status add_input(Propose& command, const CallRequest& request, const json::value
 
 }  // namespace
 
-asio::awaitable<Result<LocalHarness::FoundTool>> LocalHarness::find_tool(const std::string& name) {
-  const auto server_name = split_tool_name(name).first;
-  const auto server = upstreams_.find(server_name);
-  if (server == upstreams_.end()) {
-    co_return fail(ErrorCode::not_found,
-                   fmt::format("no tool \"{}\": no server \"{}\"", name, server_name));
-  }
-  auto listing = directory_.known(server->first);
+asio::awaitable<Result<LocalHarness::FoundTool>> LocalHarness::find_tool(const LogId& session,
+                                                                         const std::string& name) {
+  const std::shared_ptr<Upstream> server = server_of(session, name);
+  if (!server) co_return std::unexpected(no_server(split_tool_name(name).first, upstreams()));
+  auto listing = directory_.known(server->name());
   if (!listing) {
-    const std::shared_ptr<Upstream> kept = server->second;
-    auto listed = co_await directory_.list(*kept, *policy_);
+    auto listed = co_await directory_.list(*server, *policy_);
     if (!listed) co_return std::unexpected(listed.error());
     listing = *listed;
   }
-  const auto found = listing->find(name);
-  if (found == listing->end()) {
-    std::vector<std::string_view> names;
-    for (const auto& [known, tool] : *listing) names.push_back(known);
-    const auto near = nearest(name, names);
-    co_return fail(ErrorCode::not_found,
-                   near.empty() ? fmt::format("no tool \"{}\"; list the tools first", name)
-                                : fmt::format("no tool \"{}\"; did you mean \"{}\"?", name, near));
+  const auto tool = known_tool(*listing, name);
+  if (!tool) co_return std::unexpected(tool.error());
+  co_return FoundTool{listing, *tool};
+}
+
+Result<const Tool*> LocalHarness::known_tool(const ToolListing& listing, const std::string& name) {
+  const auto found = listing.find(name);
+  if (found != listing.end()) return &found->second;
+  std::vector<std::string_view> names;
+  for (const auto& [known, tool] : listing) names.push_back(known);
+  const auto near = nearest(name, names);
+  return fail(ErrorCode::not_found,
+              near.empty() ? fmt::format("no tool \"{}\"; list the tools first", name)
+                           : fmt::format("no tool \"{}\"; did you mean \"{}\"?", name, near));
+}
+
+Status LocalHarness::check_arguments(const Tool& tool, const json::value& arguments) {
+  if (!tool.input) return {};
+  const auto valid = tool.input->validate(arguments);
+  if (valid) return {};
+  return fail(ErrorCode::invalid_argument,
+              fmt::format("its arguments are wrong: {}", valid.error().message));
+}
+
+Status LocalHarness::check_catalogue_of(const std::string& tool,
+                                        const json::value& arguments) const {
+  const auto valid = check_catalogue(*policy_, tool, arguments);
+  if (valid) return {};
+  return fail(ErrorCode::invalid_argument,
+              fmt::format("its arguments break the catalogue's schema: {}", valid.error().message));
+}
+
+asio::awaitable<std::vector<std::string>> LocalHarness::problems(LogId session, std::string tool,
+                                                                 json::value arguments) {
+  std::vector<std::string> found;
+  if (auto valid = check_catalogue_of(tool, arguments); !valid) {
+    found.push_back(std::move(valid).error().message);
   }
-  co_return FoundTool{listing, &found->second};
+  const auto toolset = split_tool_name(tool).first;
+  if (toolset == kOwnToolset) co_return found;
+  const std::shared_ptr<Upstream> server = server_of(session, tool);
+  if (!server) {
+    found.push_back(no_server(toolset, upstreams()).message);
+    co_return found;
+  }
+  co_await list_unknown(server->name());
+  const auto listing = directory_.known(server->name());
+  if (!listing) co_return found;
+  const auto known = known_tool(*listing, tool);
+  const auto valid = known ? check_arguments(**known, arguments) : std::unexpected(known.error());
+  if (!valid) found.push_back(valid.error().message);
+  co_return found;
 }
 
 asio::awaitable<Result<CallAnswer>> LocalHarness::call(CallRequest request) {
@@ -74,7 +121,7 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::call(CallRequest request) {
   }
   if (const auto healthy = log_.health(); !healthy) co_return std::unexpected(healthy.error());
   if (request.performer == Performer::client) co_return co_await permit(std::move(request));
-  const auto found = co_await find_tool(request.tool);
+  const auto found = co_await find_tool(request.session, request.tool);
   if (!found) co_return std::unexpected(found.error());
   const Tool& tool = *found->tool;
 
@@ -83,12 +130,9 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::call(CallRequest request) {
   if (!arguments->is_object()) {
     co_return fail(ErrorCode::invalid_argument, "arguments must be a JSON object");
   }
-  if (tool.input) {
-    if (const auto valid = tool.input->validate(*arguments); !valid) {
-      co_return refusal(ErrorCode::invalid_argument,
-                        fmt::format("{} was not called: its arguments are wrong: {}", request.tool,
-                                    valid.error().message));
-    }
+  if (const auto valid = check_arguments(tool, *arguments); !valid) {
+    co_return refusal(ErrorCode::invalid_argument,
+                      fmt::format("{} was not called: {}", request.tool, valid.error().message));
   }
   if (auto broken = breaks_catalogue(request, *arguments)) co_return std::move(*broken);
 
@@ -110,14 +154,10 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::call(CallRequest request) {
 
 std::optional<CallAnswer> LocalHarness::breaks_catalogue(const CallRequest& request,
                                                          const json::value& arguments) const {
-  const ToolSpec* spec = policy_->tool(request.tool);
-  if (spec == nullptr || !spec->input_schema) return std::nullopt;
-  const auto schema = JsonSchema::compile(*spec->input_schema);
-  const auto valid = schema ? schema->validate(arguments) : std::unexpected(schema.error());
+  const auto valid = check_catalogue_of(request.tool, arguments);
   if (valid) return std::nullopt;
   return refusal(ErrorCode::invalid_argument,
-                 fmt::format("{} was not called: its arguments break the catalogue's schema: {}",
-                             request.tool, valid.error().message));
+                 fmt::format("{} was not called: {}", request.tool, valid.error().message));
 }
 
 Propose LocalHarness::command_of(const CallRequest& request, const json::value& arguments,

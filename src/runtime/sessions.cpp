@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <set>
 
 #include "base/assert.hpp"
 #include "core/codec.hpp"
 #include "core/fold.hpp"
 #include "core/rights.hpp"
+#include "runtime/answers.hpp"
 #include "runtime/append.hpp"
 
 namespace gavel {
@@ -256,15 +258,9 @@ void Sessions::completed(const LogId& id, Position last, const Batch& batch,
   if (!status) {
     // The engine has stopped for good. Whoever waits is told; nobody is told of what is not
     // durable.
-    const auto waiters = session->waiters;
-    for (const auto& [intent, waiter] : waiters) {
-      CallAnswer answer;
-      answer.intent = intent;
-      answer.code = status.error().code;
-      answer.text = status.error().message;
-      waiter->answer = std::move(answer);
-      waiter->wake->cancel();
-    }
+    std::set<IntentId> awaited;
+    for (const auto& [intent, waiter] : session->waiters) awaited.insert(intent);
+    for (const auto intent : awaited) tell_failure(*session, intent, status.error());
     return;
   }
   session->durable = std::max(session->durable, last);
@@ -280,6 +276,31 @@ void Sessions::completed(const LogId& id, Position last, const Batch& batch,
     hooks_.perform(*session, action, batch);
   }
   if ((session = find(id)) != nullptr) snapshot_if_due(*session);
+}
+
+bool Sessions::may_have_acted(const Session& session, IntentId intent) {
+  const auto open = session.state.open.find(intent);
+  if (open != session.state.open.end()) {
+    if (open->second.attempts == 0 || open->second.proposal.effect == Effect::read) return false;
+  }
+  // What is attempted is sent once that is durable.
+  const auto begins = [&](const Entry& entry) {
+    const auto* attempt = std::get_if<Attempt>(&entry.body);
+    return attempt != nullptr && attempt->intent == intent && attempt->number == 1;
+  };
+  return std::ranges::none_of(
+      session.in_flight, [&](const Batch& batch) { return std::ranges::any_of(*batch, begins); });
+}
+
+void Sessions::tell_failure(Session& session, IntentId intent, const Error& why) {
+  const auto answer = may_have_acted(session, intent) ? unrecorded_answer(session.id, intent, why)
+                                                      : refusal(why.code, why.message);
+  const auto [begin, end] = session.waiters.equal_range(intent);
+  for (auto waiter = begin; waiter != end; ++waiter) {
+    waiter->second->answer = answer;
+    waiter->second->answer->intent = intent;
+    waiter->second->wake->cancel();
+  }
 }
 
 void Sessions::flush(Session& session) {

@@ -112,6 +112,9 @@ public:
   // Sends deferred entries out.
   void flush(Session& session);
 
+  // The store failed: tells who waits for the intent, and whether it may have acted.
+  void tell_failure(Session& session, IntentId intent, const Error& why);
+
   // The bytes of a payload of this session.
   Result<std::string> payload(const Session& session, const Payload& payload) const;
 
@@ -133,6 +136,8 @@ private:
   void restore(Session& session);
   void completed(const LogId& id, Position last, const Batch& batch,
                  const std::vector<Action>& actions, const Status& status);
+  // Whether the intent may be at its server: an attempt of it is durable, or was never held back.
+  static bool may_have_acted(const Session& session, IntentId intent);
   void arm(Session& session, Duration at_least = Duration{0});
   void schedule_flush(const LogId& id);
 

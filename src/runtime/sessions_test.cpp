@@ -5,19 +5,19 @@
 
 #include <boost/asio/io_context.hpp>
 
-#include "log/memory_log.hpp"
+#include "log/log_testing.hpp"
 #include "runtime/upstream_world_test.hpp"
 
 namespace gavel {
 namespace {
 
 // An engine that can be told to be busy, and that says late what is durable.
-class MoodyLog final : public Log {
+class MoodyLog final : public testing::ForwardingLog {
 public:
   bool busy = false;
 
   // From here on nothing more is said to be durable.
-  void go_slow(const LogId& log) { durable_ = log_->head(log)->durable; }
+  void go_slow(const LogId& log) { durable_ = ForwardingLog::head(log)->durable; }
   void catch_up() {
     durable_.reset();
     for (auto& late : std::exchange(late_, {})) late({});
@@ -25,46 +25,22 @@ public:
 
   Result<Sequenced> append(Append append, OnDurable on_durable) override {
     if (busy) return fail(ErrorCode::busy, "too much waits for the disk");
-    if (!durable_) return log_->append(std::move(append), std::move(on_durable));
+    if (!durable_) return ForwardingLog::append(std::move(append), std::move(on_durable));
     late_.push_back(std::move(on_durable));
-    return log_->append(std::move(append), [](const Status&) {});
+    return ForwardingLog::append(std::move(append), [](const Status&) {});
   }
   Result<Head> head(const LogId& log) override {
-    auto head = log_->head(log);
+    auto head = ForwardingLog::head(log);
     if (head && durable_) head->durable = *durable_;
     return head;
   }
-  Result<std::vector<StoredEntry>> read(const LogId& log, Position from,
-                                        const ReadLimits& limits) override {
-    return log_->read(log, from, limits);
-  }
-  Result<std::string> blob(const Digest& digest) override { return log_->blob(digest); }
-  std::unique_ptr<Subscription> watch(std::optional<LogId> log, OnAdvance on) override {
-    return log_->watch(std::move(log), std::move(on));
-  }
-  Status save_snapshot(const LogId& log, const Snapshot& snapshot) override {
-    return log_->save_snapshot(log, snapshot);
-  }
-  Result<std::optional<Snapshot>> load_snapshot(const LogId& log) override {
-    return log_->load_snapshot(log);
-  }
-  Result<std::vector<Head>> list(std::string_view prefix, const LogId& after,
-                                 std::size_t limit) override {
-    return log_->list(prefix, after, limit);
-  }
-  Result<std::vector<LogId>> due(Timestamp now, std::size_t limit) override {
-    return log_->due(now, limit);
-  }
-  Status trim(const LogId& log, Position up_to) override { return log_->trim(log, up_to); }
-  Status health() const override { return log_->health(); }
 
 private:
-  std::unique_ptr<Log> log_ = make_memory_log();
   std::optional<Position> durable_;
   std::vector<OnDurable> late_;
 };
 
-class SessionsTest : public testing::Test {
+class SessionsTest : public ::testing::Test {
 protected:
   Session& session() { return sessions_.get(LogId{"work"}).value(); }
 

@@ -12,7 +12,6 @@
 
 #include "base/text.hpp"
 #include "protocol/mcp.hpp"
-#include "runtime/upstream_factory.hpp"
 
 namespace gavel {
 namespace {
@@ -290,7 +289,8 @@ void StdioSession::take_line(std::string_view line) {
 }
 
 void StdioSession::take_garbage(std::string_view line) {
-  if (++garbage_ == 1) first_garbage_ = for_display(redacted(std::string(line), options_.secrets), 200);
+  if (++garbage_ == 1)
+    first_garbage_ = for_display(options_.redactor->text(std::string(line)), 200);
 }
 
 std::string StdioSession::garbage_seen() const {

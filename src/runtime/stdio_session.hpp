@@ -22,6 +22,7 @@
 #include "protocol/jsonrpc.hpp"
 #include "protocol/line_framer.hpp"
 #include "runtime/child_process.hpp"
+#include "runtime/redaction.hpp"
 #include "runtime/upstream.hpp"
 
 namespace gavel {
@@ -30,7 +31,7 @@ class StdioSession : public std::enable_shared_from_this<StdioSession> {
 public:
   struct Options {
     std::string name;  // of the upstream, for messages
-    std::vector<std::string> secrets;  // never shown
+    std::shared_ptr<const Redactor> redactor;
     std::function<void(std::string_view method, std::string_view params)> on_notification;
   };
   struct Call {

@@ -74,7 +74,7 @@ public:
     if (options.log_line) options.log_line(line);
   }
   std::string shown(const std::string& stderr_tail) const {
-    return shown_stderr(redacted(stderr_tail, secrets));
+    return shown_stderr(options.redactor->text(stderr_tail));
   }
   void abandon();
 
@@ -91,7 +91,6 @@ public:
   bool skip_probe = false;       // the child ended on the probe
   Error last_error;
   std::string last_stderr;
-  std::vector<std::string> secrets;  // that the child was given
   SteadyTime retry_at{};
   SteadyTime ready_since{};
   std::uint64_t starts = 0;         // attempts, good and bad
@@ -246,12 +245,13 @@ Result<std::unique_ptr<ChildProcess>> StdioUpstream::Core::spawn_child() {
   command.words = spec.command;
   command.directory = spec.directory;
   command.environment = child_environment(spec.environment);
-  secrets.clear();
+  std::vector<std::string> secrets;
   for (const auto& [variable, path] : spec.environment_files) {
     ASSIGN_OR_RETURN(auto secret, read_secret_file(path));
     secrets.push_back(secret);
     command.environment[variable] = std::move(secret);
   }
+  options.redactor->set(secrets);
   return ChildProcess::spawn(executor, command);
 }
 
@@ -268,6 +268,7 @@ asio::awaitable<StdioUpstream::Core::Greeted> StdioUpstream::Core::start(
         self->executor, std::move(*child),
         StdioSession::Options{
             .name = self->spec.name,
+            .redactor = self->options.redactor,
             .on_notification = [weak](std::string_view method, std::string_view params) {
               if (const auto core = weak.lock()) core->take_notification(method, params);
             }});

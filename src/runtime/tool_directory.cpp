@@ -25,9 +25,9 @@ std::optional<JsonSchema> compile(const json::value* schema, std::string_view wh
 Tool make_tool(const std::string& upstream, const json::object& definition, const Policy& policy) {
   Tool tool;
   const json::value as_value = definition;
-  tool.upstream = upstream;
+  tool.upstream = public_name(upstream);
   tool.upstream_name = string_or(as_value, "name");
-  tool.name = tool_name(upstream, tool.upstream_name);
+  tool.name = tool_name(tool.upstream, tool.upstream_name);
   tool.definition = definition;
   tool.definition["name"] = tool.name;
   if (const auto* annotations = find_object(as_value, "annotations")) {

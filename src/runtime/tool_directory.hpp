@@ -22,8 +22,8 @@ namespace gavel {
 struct Tool {
   std::string name;           // Gavel's: "pg__query"
   std::string upstream_name;  // the server's own: "query"
-  std::string upstream;
-  json::object definition;  // as listed, but with Gavel's name
+  std::string upstream;       // as the policy names it: "pg"
+  json::object definition;    // as listed, but with Gavel's name
   ToolHints hints;
   std::optional<JsonSchema> input;
   std::optional<JsonSchema> output;

@@ -93,10 +93,19 @@ struct UpstreamStatus {
   std::int64_t pid = 0;     // of a child; 0 otherwise
 };
 
+// A server that somebody attached serves one session and is named after both: "files@SESSION". Any
+// number of sessions may have one called "files"; to policy, logs and people its tools are
+// "files__x".
+std::string attached_name(std::string_view server, std::string_view session);
+bool is_attached(std::string_view name);
+// "files" of "files" and of "files@SESSION".
+std::string_view public_name(std::string_view name);
+
 class Upstream {
 public:
   virtual ~Upstream() = default;
 
+  // "pg"; of an attached server "files@SESSION".
   virtual const std::string& name() const = 0;
 
   // Sends the request and waits for its reply until the deadline. If the coroutine is cancelled,

@@ -15,16 +15,9 @@ namespace {
 
 constexpr std::size_t kShownLines = 20;
 constexpr std::size_t kShownLineBytes = 500;
-constexpr std::string_view kRedacted = "[secret]";
-// Shorter ones would black out ordinary words.
-constexpr std::size_t kRedactedBytesMin = 4;
-
-void replace_all(std::string& text, std::string_view what) {
-  if (what.size() < kRedactedBytesMin) return;
-  for (std::size_t at = text.find(what); at != std::string::npos;
-       at = text.find(what, at + kRedacted.size())) {
-    text.replace(at, what.size(), kRedacted);
-  }
+// Headers may carry credentials; environments without files hold none that Gavel knows of.
+bool has_secrets(const ServerSpec& spec) {
+  return !spec.environment_files.empty() || !spec.header_files.empty() || !spec.headers.empty();
 }
 
 }  // namespace
@@ -33,10 +26,20 @@ std::unique_ptr<Upstream> make_upstream(asio::any_io_executor executor, const Se
                                         UpstreamOptions options) {
   ASSERT(options.clock != nullptr && options.random != nullptr);
   ASSERT(spec.command.empty() != spec.url.empty());
-  if (!spec.command.empty()) {
-    return std::make_unique<StdioUpstream>(std::move(executor), spec, std::move(options));
+  const auto redactor = options.redactor;
+  if (has_secrets(spec) && options.on_notification) {
+    options.on_notification = [redactor, tell = std::move(options.on_notification)](
+                                  std::string_view method, std::string_view params) {
+      tell(method, redactor->json(std::string(params)));
+    };
   }
-  return std::make_unique<HttpUpstream>(std::move(executor), spec, std::move(options));
+  std::unique_ptr<Upstream> made;
+  if (!spec.command.empty()) {
+    made = std::make_unique<StdioUpstream>(std::move(executor), spec, std::move(options));
+  } else {
+    made = std::make_unique<HttpUpstream>(std::move(executor), spec, std::move(options));
+  }
+  return has_secrets(spec) ? redacting(std::move(made), redactor) : std::move(made);
 }
 
 Result<std::string> read_secret_file(const std::string& path) {
@@ -59,14 +62,6 @@ Result<std::string> read_secret_file(const std::string& path) {
                 fmt::format("the secret file {} must hold one line of text", path));
   }
   return secret;
-}
-
-std::string redacted(std::string text, const std::vector<std::string>& secrets) {
-  for (const auto& secret : secrets) {
-    replace_all(text, secret);
-    replace_all(text, std::string_view(secret).substr(secret.rfind(' ') + 1));
-  }
-  return text;
 }
 
 std::string shown_stderr(std::string_view tail) {

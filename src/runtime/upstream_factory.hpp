@@ -13,6 +13,7 @@
 #include "protocol/mcp.hpp"
 #include "runtime/child_process.hpp"
 #include "runtime/clock.hpp"
+#include "runtime/redaction.hpp"
 #include "runtime/upstream.hpp"
 
 namespace gavel {
@@ -42,6 +43,7 @@ struct UpstreamOptions {
   // server over HTTP gets a session of its own for each set that callers have.
   json::object capabilities;
   UpstreamTiming timing;
+  std::shared_ptr<Redactor> redactor = std::make_shared<Redactor>();  // told the server's secrets
   std::string trusted_ca_file;  // PEM, beside the system's certificates; may be empty
 };
 
@@ -60,9 +62,5 @@ inline constexpr std::size_t kSecretBytesMax = 64u << 10;
 
 // The last lines of a server's stderr, safe to show on a terminal.
 std::string shown_stderr(std::string_view tail);
-
-// `text` with every secret, and the last word of each ("Bearer TOKEN"), replaced: servers like to
-// repeat what they were given.
-std::string redacted(std::string text, const std::vector<std::string>& secrets);
 
 }  // namespace gavel

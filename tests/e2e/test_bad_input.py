@@ -74,10 +74,11 @@ class BadMessages(EndToEnd):
         self.assertEqual(self.effects(), [])
 
     def test_invalid_utf8(self):
-        self.refused(
+        reply = self.refused(
             b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"box__echo",'
             b'"arguments":{"text":"\xff\xfe"}}}'
         )
+        self.assertIn("byte 96 (0xff) is not UTF-8", reply.error["message"])
 
     def test_deep_nesting(self):
         for depth in (1_000, 100_000):

@@ -124,6 +124,20 @@ class Reading(CommandLine):
         self.assertEqual(self.gavel.ask("show", intent)["entries"][0]["kind"], "intent")
         self.assertEqual(self.succeed("show", "#" + intent.split("#")[1]), story)
 
+    def test_an_intent_is_shown_with_payloads_that_are_not_in_its_entries(self):
+        text = "".join(f"line {number} " for number in range(6000))
+        answer = self.gavel.propose("work", "box__echo", {"text": text})
+        name = f"work#{answer['intent']}"
+        entries = self.gavel.ask("show", name)["entries"]
+        of = {entry["kind"]: entry for entry in entries}
+        self.assertEqual(of["intent"]["arguments"], {"text": text})
+        self.assertEqual(of["outcome"]["result"]["content"][0]["text"], text)
+        shown = self.succeed("show", name)
+        self.assertEqual(shown.count("line 0 line 1 line 2"), 3, shown)
+        self.assertIn("CUT: this is not all of it; see all with --json", shown)
+        # The log itself stays short.
+        self.assertLess(len(self.succeed("log", "work", "--json")), 20_000)
+
     def test_what_does_not_exist_is_said_with_its_exit_code(self):
         code, out, err = self.gavel.cli("show", "nowhere")
         self.assertEqual((code, out), (3, ""), err)
@@ -140,6 +154,29 @@ class Reading(CommandLine):
         self.assertTrue(checks["healthy"], checks)
         self.assertIn("server box", [each["check"] for each in checks["checks"]])
 
+    def test_doctor_says_whether_the_daemon_runs_the_file(self):
+        def policy(*more):
+            checks = self.gavel.ask("doctor", *more)["checks"]
+            return next(each for each in checks if each["check"] == "policy")
+
+        self.assertIn("of a file that it was given", policy()["text"])
+        self.assertIn("the daemon runs it", policy("--config", self.gavel.config)["text"])
+        other = self.directory / "other.yaml"
+        other.write_text("servers: {}\n")
+        changed = policy("--config", other)
+        self.assertEqual(changed["health"], "warn")
+        self.assertIn("the daemon runs another", changed["text"])
+        self.assertIn("gavel up --config", changed["advice"])
+        code, out, _ = self.gavel.cli("doctor", "--config", self.directory / "none.yaml")
+        self.assertEqual(code, 1)
+        self.assertIn("gavel init", out)
+
+    def test_a_new_token_works_at_once(self):
+        self.succeed("token", "new", "carol", "--role", "approver")
+        token = json.loads((self.gavel.state / "tokens" / "carol.json").read_text())["token"]
+        halts = self.gavel._request(self.gavel.url, "GET", "/v1/halts", None, token, 10)
+        self.assertEqual(halts, {"halts": []})
+
     def test_the_policy_in_force_explains_itself(self):
         explained = self.gavel.ask("policy", "explain", "box__append", '{"text":"x"}')
         self.assertEqual((explained["verdict"], explained["effect"]), ("ask", "write"))
@@ -151,6 +188,22 @@ class Reading(CommandLine):
         self.assertIn("misspelled", self.check_typo())
         self.assertEqual(self.succeed("policy", "show"), self.gavel.config.read_text())
         json.loads(self.succeed("policy", "schema"))
+
+    def test_explain_says_what_no_policy_can_mend(self):
+        def problems(*call):
+            return self.gavel.ask("policy", "explain", *call)["problems"]
+
+        self.assertEqual(problems("box__append", '{"text":"x"}'), [])
+        self.assertEqual(
+            problems("box__apend"), ['no tool "box__apend"; did you mean "box__append"?']
+        )
+        self.assertEqual(problems("bx__append"), ['no server "bx"; did you mean "box"?'])
+        self.assertRegex(problems("box__append", '{"txt":"x"}')[0], "arguments are wrong: `text`")
+        self.assertRegex(
+            self.succeed("policy", "explain", "box__append", "{}"), "such a call is refused: .*text"
+        )
+        offline = problems("bx__append", "--file", self.gavel.config)
+        self.assertEqual(offline, ['the file has no server "bx"; did you mean "box"?'])
 
     def check_typo(self):
         wrong = self.directory / "wrong.yaml"

@@ -68,6 +68,19 @@ class Holds(EndToEnd):
         self.assertGreaterEqual(time.monotonic() - started, 1.9)
         self.assertEqual(self.effects(), ["x"])
 
+    def test_what_was_approved_and_still_waits_says_so(self):
+        self.gavel = self.start(config(rule("two_step"), "defaults: {two_step_delay: 1h}\n"))
+        self.propose()
+        held = self.gavel.wait_pending("work")
+        self.assertEqual(held["approved_by"], [])
+        self.assertIn("waits for a confirmation", self.gavel.cli("approvals")[1])
+        code, out, err = self.gavel.cli("approve", f"work#{held['intent']}", "--yes")
+        self.assertEqual(code, 0, err)
+        self.assertRegex(out, r"it is now held: approved by operator; acts in (59m|1h)")
+        self.assertEqual(self.gavel.wait_pending("work")["approved_by"], ["operator"])
+        self.assertRegex(self.gavel.cli("approvals")[1], "approved by operator; acts in")
+        self.assertEqual(self.effects(), [])
+
     def test_the_requester_cannot_confirm(self):
         self.gavel = self.start(config(rule("two_step")))
         self.propose()

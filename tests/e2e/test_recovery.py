@@ -1,8 +1,11 @@
 """Processes die at any moment; what is on disk decides."""
 
+import json
+import resource
 import socket
 import threading
 import unittest
+from queue import Queue
 
 from support import EndToEnd, Refused, wait_until
 
@@ -194,6 +197,47 @@ class OneDirectoryOnePort(EndToEnd):
         )
         self.assertNotEqual(program.code(), 0)
         self.assertIn("loopback", program.err().lower())
+
+
+class FullDisk(EndToEnd):
+    """A store that takes no more. A limit on the size of files is as good as a full disk."""
+
+    def test_what_was_sent_before_may_have_happened(self):
+        gavel = self.start()
+        gavel.propose("work", "box__append", {"text": "first"}, epoch=1)
+        answers = Queue()
+        arguments = {"text": "slow", "seconds": 1}
+        thread = threading.Thread(
+            target=lambda: answers.put(
+                gavel.propose("work", "box__append_slowly", arguments, epoch=1)
+            )
+        )
+        thread.start()
+        wait_until(lambda: "slow" in self.effects(), "the call acts")
+        resource.prlimit(gavel.process.pid, resource.RLIMIT_FSIZE, (0, 0))
+        thread.join(60)
+        answer = answers.get_nowait()
+        self.assertEqual((answer["kind"], answer["code"]), ("refused", "storage_failed"), answer)
+        self.assertIn("may have happened", answer["text"])
+        self.assertIn("do not repeat it", answer["text"])
+
+        # Nothing more is accepted, and doctor says what to do.
+        with self.assertRaises(Refused) as caught:
+            gavel.propose("work", "box__append", {"text": "second"}, epoch=1)
+        self.assertEqual(caught.exception.status, 507)
+        code, out, err = gavel.cli("doctor", "--json")
+        self.assertEqual(code, 1, err)
+        checks = {each["check"]: each for each in json.loads(out)["checks"]}
+        self.assertEqual(checks["daemon"]["health"], "ok")
+        self.assertEqual(checks["store"]["health"], "fail")
+        self.assertIn("make room", checks["store"]["advice"])
+        self.assertNotIn("token", checks["store"]["advice"])
+
+        # With room again, Gavel finds out or asks.
+        gavel.kill()
+        gavel.start()
+        self.assertEqual(gavel.wait_pending("work")["phase"], "unknown")
+        self.assertEqual(self.effects(), ["first", "slow"])
 
 
 class DamagedStore(EndToEnd):

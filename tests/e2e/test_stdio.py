@@ -13,6 +13,7 @@ from support import HERE, LEGACY, MODERN, EndToEnd, wait_until
 
 # Nothing is known of the servers that clients wrap here, but that they may echo.
 CONFIG = """
+defaults: {two_step_delay: 1s}
 rules:
   - name: echoes
     tools: ["*__echo"]
@@ -95,11 +96,11 @@ class Stdio(EndToEnd):
         super().setUp()
         self.gavel = self.start(CONFIG)
 
-    def wrapper(self, *command, options=()):
+    def wrapper(self, *command, options=(), effects=None):
         environment = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "HOME": str(self.directory),
-            "UPSTREAM_FILE": str(self.file),
+            "UPSTREAM_FILE": str(effects or self.file),
         }
         wrapper = Wrapper(
             [self.binary, "mcp", "--state", self.gavel.state, *options, "--", *command],
@@ -175,6 +176,47 @@ class Stdio(EndToEnd):
             15,
         )
         wait_until(lambda: not os.path.exists(f"/proc/{pids[0]}"), "the server is gone", 15)
+
+    def test_two_windows_of_one_client_work_side_by_side(self):
+        files = [self.directory / name for name in ("left", "right")]
+        left, right = (self.box(options=("--name", "files"), effects=file) for file in files)
+        for window in (left, right):
+            window.initialize()
+            names = [tool["name"] for tool in window.ask(2, "tools/list")["result"]["tools"]]
+            self.assertIn("append", names)
+        upstreams = self.gavel.api("GET", "/v1/upstreams")["upstreams"]
+        self.assertEqual(len({each["pid"] for each in upstreams}), 2, upstreams)
+        sessions = [each["name"].removeprefix("files@") for each in upstreams]
+
+        # A held call acts in the window that asked for it, under the one name that people know.
+        for number, window in enumerate((left, right)):
+            arguments = {"name": "append", "arguments": {"text": f"by {number}"}}
+            window.send({"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": arguments})
+        held = wait_until(
+            lambda: self.gavel.pending() if len(self.gavel.pending()) == 2 else None,
+            "both calls are held",
+        )
+        self.assertEqual({each["tool"] for each in held}, {"files__append"})
+        self.assertEqual({each["session"] for each in held}, set(sessions))
+        for each in held:
+            code, _, err = self.gavel.cli(
+                "approve", f"{each['session']}#{each['intent']}", "--yes", "--reason", "go on"
+            )
+            self.assertEqual(code, 0, err)
+        for number, file in enumerate(files):
+            wait_until(file.exists, "the call was done")
+            self.assertEqual(file.read_text(), f"by {number}\n")
+
+        # One window closes; the other goes on.
+        self.assertEqual(left.close(), 0)
+        wait_until(
+            lambda: len(self.gavel.api("GET", "/v1/upstreams")["upstreams"]) == 1,
+            "one server is left",
+            15,
+        )
+        answer = right.ask(4, "tools/call", {"name": "echo", "arguments": {"text": "still here"}})
+        self.assertIn("still here", json.dumps(answer["result"]))
+        self.assertEqual(right.close(), 0)
 
     def test_bad_lines_are_answered_and_survived(self):
         box = self.box()

@@ -110,6 +110,28 @@ def _resident_mb(pid):
     return 0
 
 
+class Secrets(EndToEnd):
+    """What a server was given in confidence reaches neither agents nor logs."""
+
+    SECRET = 'gh_"0123/456789abcdef'
+
+    def test_a_server_that_says_its_secret_is_not_heard(self):
+        secret = self.directory / "token"
+        secret.write_text(self.SECRET + "\n")
+        given = f'    environment_files: {{API_TOKEN: "{secret}"}}\n    timeout: 2s'
+        text = CONFIG.replace("    timeout: 2s", given)
+        gavel = self.start(text.replace("fail: {effect: read}", "secret: {effect: read}"))
+        mcp = self.client(gavel, "work")
+        mcp.initialize()
+        for how in ("text", "error", "rpc"):
+            with self.subTest(how):
+                reply = mcp.legacy("tools/call", {"name": "box__secret", "arguments": {"how": how}})
+                self.assertIn(b"[secret]", reply.body)
+                self.assertNotIn(b"456789abcdef", reply.body)
+        self.assertNotIn("456789abcdef", json.dumps(gavel.entries("work")))
+        self.assertIn("[secret]", json.dumps(gavel.entries("work")))
+
+
 class Missing(EndToEnd):
     def answer(self, command):
         gavel = self.start(CONFIG.replace('[python3, "@HERE@/upstream.py"]', command))

@@ -53,6 +53,7 @@ TOOLS = [
     tool("garbage", annotations={"readOnlyHint": True}),
     tool("strangers", annotations={"readOnlyHint": True}),
     tool("fail", annotations={"readOnlyHint": True}),
+    tool("secret", {"how": {"type": "string"}}, annotations={"readOnlyHint": True}),
     tool("progress", annotations={"readOnlyHint": True}),
     tool("meta", annotations={"readOnlyHint": True}),
     tool(
@@ -144,6 +145,12 @@ def call(number, params):
         return text("the real one")
     if name == "fail":
         return {**text("it did not work"), "isError": True}
+    if name == "secret":
+        token = os.environ.get("API_TOKEN", "")
+        if arguments.get("how") == "rpc":
+            raise PermissionError(f"the token {token} was refused")
+        said = text(f"my token is {token}")
+        return {**said, "isError": True} if arguments.get("how") == "error" else said
     if name == "progress":
         for step in (1, 2, 3):
             if "progressToken" in meta:
@@ -205,6 +212,9 @@ def answer(message):
                     "error": {"code": -32602, "message": f"Unknown tool: {error}"},
                 }
             )
+            return
+        except PermissionError as error:
+            send({"jsonrpc": "2.0", "id": number, "error": {"code": -32000, "message": str(error)}})
             return
         if result is None:
             return
