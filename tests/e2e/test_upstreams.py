@@ -83,7 +83,41 @@ class Misbehaving(EndToEnd):
     def test_garbage_is_no_answer(self):
         answer = self.call("garbage")
         self.assertNotEqual(answer["kind"], "result", answer)
+        self.assertIn("no MCP message", answer["text"])
+        self.assertEqual(answer["code"], "timeout")
         self.works()
+
+    def test_a_read_whose_client_left_is_ended_and_may_be_made_again(self):
+        self.gavel.stop()
+        self.gavel.config.write_text(self.config(CONFIG.replace("timeout: 2s", "timeout: 20s")))
+        self.gavel.start()
+        call = {"name": "box__sleep", "arguments": {"seconds": 3}}
+        with self.assertRaises(TimeoutError):
+            self.client(self.gavel, "work", timeout=1).modern("tools/call", call)
+        started = time.monotonic()
+        wait_until(
+            lambda: "nobody waits any more" in self.upstream()["stderr"], "the server is told", 10
+        )
+        self.assertLess(time.monotonic() - started, 2)
+        wait_until(lambda: self.gavel.of_kind("work", "outcome"), "it is recorded", 10)
+        reply = self.client(self.gavel, "work").modern("tools/call", call)
+        self.assertEqual(reply.text, "awake", reply.body)
+        outcomes = self.gavel.of_kind("work", "outcome")
+        self.assertEqual(
+            [(each["outcome"], each["code"]) for each in outcomes],
+            [("failed", "cancelled"), ("ok", "")],
+        )
+
+    def test_a_write_whose_client_left_goes_on(self):
+        self.gavel.stop()
+        self.gavel.config.write_text(self.config(CONFIG.replace("timeout: 2s", "timeout: 20s")))
+        self.gavel.start()
+        call = {"name": "box__append_slowly", "arguments": {"text": "once", "seconds": 3}}
+        with self.assertRaises(TimeoutError):
+            self.client(self.gavel, "work", timeout=1).modern("tools/call", call)
+        reply = self.client(self.gavel, "work").modern("tools/call", call)
+        self.assertEqual(reply.text, "appended", reply.body)
+        self.assertEqual(self.effects(), ["once"])
 
     def test_answers_to_nobody_are_ignored(self):
         answer = self.call("strangers")

@@ -233,6 +233,8 @@ def answer(message):
 def main():
     for line in sys.stdin:
         message = json.loads(line)
+        if message.get("method") == "notifications/cancelled":
+            print("nobody waits any more", file=sys.stderr, flush=True)
         if "id" not in message or "method" not in message:
             continue
         threading.Thread(target=answer, args=(message,), daemon=True).start()
