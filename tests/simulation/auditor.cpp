@@ -294,6 +294,11 @@ void Auditor::answered(const Asked& asked, const CallAnswer& answer) {
       intent->proposal.digest != digest_of(asked.arguments)) {
     return complain("answers", name + " answers another call");
   }
+  if (!asked.elsewhere && ((!asked.key.empty() && intent->proposal.key != asked.key) ||
+                           (asked.key.empty() && !asked.call_id.empty() &&
+                            intent->proposal.key != "call:" + asked.call_id))) {
+    return complain("answers", name + " has another key than the call");
+  }
   check_result(asked, answer, *intent);
 }
 
@@ -367,12 +372,13 @@ void Auditor::woken(const LogId& session, Epoch epoch) {
 
 void Auditor::halt_changed(const LogId& control, std::optional<HaltMode> mode) {
   const auto found = model_.control().find(control.value);
-  if (found == model_.control().end()) {
-    return complain("I5 durable first", control.value + ": a halt is told and not durable");
-  }
-  // Another one may have changed it since; a lone change is what it says.
-  if (mode && !found->second.halt && !lifting_.contains(control.value)) {
-    complain("I5 durable first", control.value + ": a halt is told and not durable");
+  auto& told = halts_told_[control.value];
+  const std::uint64_t durable = found == model_.control().end() ? 0
+                                : mode                          ? found->second.halts
+                                                                : found->second.lifts;
+  if (++(mode ? told.first : told.second) > durable) {
+    complain("I5 durable first", fmt::format("{}: a {} is told and not durable", control.value,
+                                             mode ? to_string(*mode) : "resume"));
   }
 }
 

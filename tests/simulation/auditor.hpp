@@ -114,10 +114,6 @@ private:
     std::string tool;
     std::string arguments;
   };
-  struct Told {
-    std::uint64_t position = 0;
-    std::string bytes;
-  };
 
   void check_people(const LogId& log, const Entry& entry);
   void compare(const LogId& log);
@@ -138,6 +134,7 @@ private:
   std::set<std::tuple<std::string, std::uint64_t, OutcomeKind>> resolutions_;
   std::set<std::string> lifting_;
   std::map<std::string, std::uint64_t> leaves_;  // given to clients, by intent
+  std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> halts_told_;  // and lifts
   std::uint64_t effects_in_all_ = 0;
 };
 

@@ -167,6 +167,8 @@ struct Model::Reader {
     if (verdict == Verdict::two_step && intent.held && entry.at < intent.held->not_before) {
       wrong("two steps", "its delay was not over");
     }
+    // A read is decided before it is recorded (ADR 11): the first byte that is sent tells.
+    if (intent.proposal.effect == Effect::read) return;
     for (const auto& halt : model.halts_over(log, intent.proposal)) {
       wrong("I6 halts", fmt::format("it commits under a {} in {}", to_string(halt.mode),
                                     halt.log.value));
@@ -328,15 +330,15 @@ void Model::apply_control(const LogId& log, const Entry& entry) {
         to_string(raised->mode))];
     control.halt = raised->mode;
     control.from_outside = entry.author.value == "outside";
-    ++control.barrier;
+    ++control.halts;
   } else if (std::holds_alternative<HaltLifted>(entry.body)) {
     if (entry.role != Role::admin) wrong("I10 rights", log, entry, "the role may not resume");
     if (!control.halt) return wrong("I6 halts", log, entry, "nothing was halted");
     ++coverage_[fmt::format("halt: {} -> running", to_string(*control.halt))];
     control.halt.reset();
-    ++control.barrier;
+    ++control.lifts;
   } else if (std::holds_alternative<PolicyActivated>(entry.body)) {
-    ++control.barrier;
+    if (log.value != "control/everything") wrong("policy", log, entry, "not in this log");
   } else if (const auto* reserved = std::get_if<BudgetReserved>(&entry.body)) {
     reserve(control.budgets, entry, *reserved, true);
   } else if (const auto* settled = std::get_if<BudgetSettled>(&entry.body)) {

@@ -58,7 +58,8 @@ struct ModelSession {
 struct ModelControl {
   Position tail;
   std::optional<HaltMode> halt;
-  std::uint64_t barrier = 0;
+  std::uint64_t halts = 0;  // raised
+  std::uint64_t lifts = 0;
   bool from_outside = false;  // another process raised it
   std::map<std::string, ModelBudget> budgets;
 };

@@ -94,8 +94,10 @@ Result<Sequenced> SimLog::append(Append append, OnDurable on_durable) {
     sequenced.tails.push_back(next.tail);
     sequenced_[part.log] = next;
   }
-  if (mutated(Mutation::acknowledge_before_sync) && on_durable) {
-    later(Instant(0), [told = std::move(on_durable)]() mutable { told({}); });
+  if (mutated(Mutation::acknowledge_before_sync)) {
+    std::vector<Pending> told;
+    told.push_back({append, std::move(on_durable)});
+    tell_later(std::move(told), Instant(0), {});
     on_durable = {};
   }
   waiting_.push_back({std::move(append), std::move(on_durable)});
@@ -143,21 +145,22 @@ void SimLog::synced() {
   }
   syncing_.clear();
   // Between the sync and whoever is told of it lies a moment in which the process can die.
-  const Instant at = std::max(machine::now() + Instant(rng_.between(0, 500)), told_until_);
-  told_until_ = at;
-  untold_ += group.size();
-  later(at - machine::now(), [this, group = std::move(group)]() mutable {
-    untold_ -= group.size();
-    tell(std::move(group), {});
-  });
+  tell_later(std::move(group), Instant(rng_.between(0, 500)), {});
   start_sync();
 }
 
-void SimLog::tell(std::vector<Pending> group, const Status& status) {
-  for (auto& pending : group) {
-    if (status) world_.on_told(pending.append);
-    if (pending.on_durable) pending.on_durable(status);
-  }
+// What waits to be told belongs to the engine, and dies with it.
+void SimLog::tell_later(std::vector<Pending> group, Instant span, Status status) {
+  told_until_ = std::max(machine::now() + span, told_until_);
+  telling_.push_back(std::move(group));
+  later(told_until_ - machine::now(), [this, status = std::move(status)] {
+    auto told = std::move(telling_.front());
+    telling_.pop_front();
+    for (auto& pending : told) {
+      if (status) world_.on_told(pending.append);
+      if (pending.on_durable) pending.on_durable(status);
+    }
+  });
 }
 
 void SimLog::fail_all(std::string why) {
@@ -168,10 +171,7 @@ void SimLog::fail_all(std::string why) {
     for (auto& pending : *queue) group.push_back(std::move(pending));
     queue->clear();
   }
-  const Instant at = std::max(machine::now(), told_until_);
-  told_until_ = at;
-  later(at - machine::now(),
-        [this, group = std::move(group)]() mutable { tell(std::move(group), health_); });
+  tell_later(std::move(group), Instant(0), health_);
 }
 
 Result<Head> SimLog::head(const LogId& log) {

@@ -68,7 +68,7 @@ public:
 
   // The process dies, or the machine does.
   void crash();
-  bool is_idle() const { return waiting_.empty() && syncing_.empty() && untold_ == 0; }
+  bool is_idle() const { return waiting_.empty() && syncing_.empty() && telling_.empty(); }
 
   Result<Sequenced> append(Append append, OnDurable on_durable) override;
   Result<std::vector<StoredEntry>> read(const LogId& log, Position from,
@@ -92,7 +92,7 @@ private:
   Status admit(const Append& append);
   void start_sync();
   void synced();
-  void tell(std::vector<Pending> group, const Status& status);
+  void tell_later(std::vector<Pending> group, Instant span, Status status);
   void fail_all(std::string why);
   // Work that a dead engine does not do.
   void later(Instant span, Schedule::Work work);
@@ -102,7 +102,7 @@ private:
   std::map<LogId, Head> sequenced_;  // of logs with appends on their way
   std::deque<Pending> waiting_;
   std::deque<Pending> syncing_;
-  std::size_t untold_ = 0;
+  std::deque<std::vector<Pending>> telling_;
   Instant told_until_{0};  // nobody is told before those of earlier groups
   Status health_;
   std::shared_ptr<bool> alive_;

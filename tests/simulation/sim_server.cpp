@@ -163,7 +163,7 @@ void SimServer::probe(const Call& call) {
     if (rng_.one_in(2)) return reply(call, answered("{\"isError\":true,\"content\":[]}"), network());
     return reply(call, no_answer(Delivery::lost, ErrorCode::unavailable, "no answer"), network());
   }
-  const auto found = booked_.find(call.sent.session.value + ref_of(call.sent.arguments));
+  const auto found = booked_.find(ref_of(call.sent.arguments));
   const bool seen = found != booked_.end() && found->second <= machine::now();
   if (found != booked_.end() && !seen) ++coverage_["server: a probe lags behind"];
   reply(call, answered(text_result(seen ? "yes" : "no")), network());
@@ -180,8 +180,7 @@ std::string SimServer::result_of(const Call& call) {
 
 void SimServer::take_effect(const Call& call) {
   auditor_.effect(call.sent);
-  const std::string ref = ref_of(call.sent.arguments);
-  booked_.try_emplace(call.sent.session.value + ref,
+  booked_.try_emplace(ref_of(call.sent.arguments),
                       machine::now() + Instant(rng_.one_in(4) ? rng_.between(0, 300'000) : 0));
 }
 

@@ -74,7 +74,10 @@ void World::issue(const AgentCall& call, Epoch epoch, Then then) {
 }
 
 void World::completed(const AgentCall& call, Epoch epoch, Epoch known, Result<CallAnswer> result) {
-  const bool recorded = result && result->intent.value > 0;
+  // A store that has failed tells of what never became durable.
+  const bool recorded = result && result->intent.value > 0 &&
+                        !(result->kind == AnswerKind::refused &&
+                          result->code == ErrorCode::storage_failed);
   if (epoch < known && recorded) {
     auditor_.complain("I3 epochs", fmt::format("{} of epoch {} is answered in epoch {}",
                                                call.asked.agent, epoch.value, known.value));
