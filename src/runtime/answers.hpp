@@ -11,7 +11,8 @@
 
 namespace gavel {
 
-// `settled` is an Outcome or an aborting Decision; `result` the bytes of its payload.
+// `settled` is an Outcome, an aborting Decision, or a Probed that could not tell what became of an
+// unknown outcome; `result` the bytes of its payload.
 CallAnswer answer_of(const LogId& session, const std::string& tool, const Entry& settled,
                      std::string result);
 
