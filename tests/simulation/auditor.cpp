@@ -199,6 +199,10 @@ void Auditor::asked(const Asked& asked) {
                                digest_of(asked.arguments)));
 }
 
+void Auditor::wanted(const Asked& asked) {
+  ++wanted_[call_name(asked.session.value, asked.agent, asked.tool, digest_of(asked.arguments))];
+}
+
 // --- the servers ---
 
 void Auditor::sending(const Sent& sent) {
@@ -257,6 +261,10 @@ void Auditor::effect(const Sent& sent) {
   if (++ledger.effects > 1) complain("I4 one effect", name + " took effect twice");
   const ModelIntent* intent = model_.find(sent.session, sent.intent);
   if (intent == nullptr) return;
+  if (--wanted_[call_name(sent.session.value, intent->proposal.requester.value, sent.tool,
+                          intent->proposal.digest)] < 0) {
+    complain("I4 one effect", name + " takes effect and nobody wanted it once more");
+  }
   if (intent->closed() && intent->phase() != "ok") {
     complain("TRUTH", fmt::format("{} takes effect, and the log says {}", name, intent->phase()));
   }

@@ -70,6 +70,8 @@ public:
 
   // --- what was asked ---
   void asked(const Asked& asked);
+  // An agent wants this done once (more). However often it asks, it does not happen more often.
+  void wanted(const Asked& asked);
   void cast(const Cast& cast) { casts_.insert(cast); }
   void resolved(const LogId& session, IntentId intent, OutcomeKind kind) {
     resolutions_.insert({session.value, intent.value, kind});
@@ -130,6 +132,7 @@ private:
   std::map<std::pair<std::string, std::uint64_t>, Ledger> ledger_;
   std::map<std::string, std::set<std::uint64_t>> key_acts_;  // client keys: intents that acted
   std::set<std::string> asked_for_;                          // session, tool, arguments
+  std::map<std::string, std::int64_t> wanted_;               // what is still to happen, at most
   std::set<Cast> casts_;
   std::set<std::tuple<std::string, std::uint64_t, OutcomeKind>> resolutions_;
   std::set<std::string> lifting_;

@@ -121,7 +121,6 @@ int run_one(const Options& options) {
   World world(plan, Trace::Keep::lines);
   const RunResult run = world.run();
   for (const auto& line : run.trace) fmt::print("{}\n", line);
-  if (run.complaint) fmt::print("BROKEN [{}] {}\n", run.complaint->oracle, run.complaint->text);
   fmt::print("seed {}: {} steps, {} restarts, {} faults, {} entries, {} effects; digest {}\n",
              plan.seed, run.steps, run.crashes, run.faults, run.entries, run.effects, run.digest);
   return run.complaint ? 1 : 0;
@@ -131,7 +130,7 @@ void explain(const Options& options, const SeedReport& broken) {
   fmt::print("\nFAILED seed {} at commit {}: [{}] {}\n", broken.seed, options.commit,
              broken.complaint->oracle, broken.complaint->text);
   const Plan whole = make_plan(broken.seed);
-  const Plan least = minimise(whole, *broken.complaint, kMinimiseRuns);
+  const Plan least = minimise(whole, *broken.complaint, std::nullopt, kMinimiseRuns);
   std::string kept;
   for (const auto& step : least.steps) {
     kept += fmt::format("{}{}", kept.empty() ? "" : ",", step.number);

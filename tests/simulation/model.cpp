@@ -4,16 +4,10 @@
 
 #include <algorithm>
 
-#include "base/json.hpp"
 #include "workload.hpp"
 
 namespace gavel::simulation {
 namespace {
-
-std::int64_t amount_of(const IntentProposed& proposal) {
-  const auto parsed = parse_json(proposal.arguments.bytes);
-  return parsed ? int_or(*parsed, "amount", 0) : 0;
-}
 
 const BudgetFacts* budget_facts(std::string_view name) {
   for (const auto& budget : budgets()) {
@@ -119,7 +113,7 @@ struct Model::Reader {
     if (entry.role == Role::voter) {
       intent->policy = vote.verdict;
       const ToolFacts* facts = find_tool(intent->proposal.tool);
-      if (facts != nullptr && vote.verdict != verdict_of(*facts, amount_of(intent->proposal))) {
+      if (facts != nullptr && vote.verdict != verdict_of(*facts, intent->proposal.arguments.bytes)) {
         wrong("policy", fmt::format("it says {}", to_string(vote.verdict)));
       }
       return;

@@ -212,7 +212,8 @@ SeedReport run_apart(const Plan& plan, std::optional<Mutation> mutation) {
   return report;
 }
 
-Plan minimise(const Plan& plan, const Complaint& complaint, std::size_t runs_max) {
+Plan minimise(const Plan& plan, const Complaint& complaint, std::optional<Mutation> mutation,
+              std::size_t runs_max) {
   std::vector<std::size_t> kept;
   for (const auto& step : plan.steps) kept.push_back(step.number);
   std::size_t runs = 0;
@@ -224,7 +225,7 @@ Plan minimise(const Plan& plan, const Complaint& complaint, std::size_t runs_max
       const auto begin = without.begin() + static_cast<std::ptrdiff_t>(at);
       without.erase(begin, begin + static_cast<std::ptrdiff_t>(std::min(piece, kept.size() - at)));
       ++runs;
-      const auto run = run_apart(cut(plan, without), std::nullopt);
+      const auto run = run_apart(cut(plan, without), mutation);
       if (run.complaint && run.complaint->oracle == complaint.oracle) {
         kept = std::move(without);
         shorter = true;

@@ -52,7 +52,8 @@ SeedReport run_apart(const Plan& plan, std::optional<Mutation> mutation);
 
 // The fewest steps of the plan that still end in the same oracle's complaint, one run at a time and
 // within `runs_max` of them.
-Plan minimise(const Plan& plan, const Complaint& complaint, std::size_t runs_max);
+Plan minimise(const Plan& plan, const Complaint& complaint, std::optional<Mutation> mutation,
+              std::size_t runs_max);
 
 // How many seeds it took until the mutation was caught, and by what.
 struct Caught {

@@ -254,12 +254,10 @@ WRAPPED(Status, commit,
   const bool early =
       (mutated(Mutation::dispatch_before_durable) && holds<Attempt>(plan)) ||
       (mutated(Mutation::answer_before_durable) && holds<Outcome>(plan));
-  if (!early || !plan.control.empty() || durability == Durability::deferred) {
+  if (!early || on_durable || !plan.control.empty() || durability == Durability::deferred) {
     return real_commit(sessions, session, std::move(plan), durability, std::move(on_durable));
   }
-  const auto committed = real_commit(sessions, session, std::move(plan), Durability::deferred, {});
-  if (committed && on_durable) on_durable({});
-  return committed;
+  return real_commit(sessions, session, std::move(plan), Durability::deferred, {});
 }
 
 WRAPPED(asio::awaitable<RecordOutcome>, run,

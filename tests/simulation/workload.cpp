@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/json.hpp"
+
 namespace gavel::simulation {
 namespace {
 
@@ -64,6 +66,10 @@ rules:
   - {name: people sell, tools: [bank__sell], verdict: ask}
   - {name: nobody erases, tools: [bank__erase], verdict: deny}
   - {name: shells, tools: [own__shell], verdict: allow}
+  - name: deployments
+    tools: [own__shell]
+    arguments: {required: [command], properties: {command: {pattern: "^deploy"}}}
+    verdict: ask
   - name: large amounts
     tools: [bank__transfer, bank__put]
     arguments: {required: [amount], properties: {amount: {exclusiveMinimum: 900}}}
@@ -87,9 +93,13 @@ const ToolFacts* find_tool(std::string_view name) {
   return found == kTools.end() ? nullptr : &*found;
 }
 
-Verdict verdict_of(const ToolFacts& tool, std::int64_t amount) {
+Verdict verdict_of(const ToolFacts& tool, const std::string& arguments) {
+  const auto parsed = parse_json(arguments);
+  if (!parsed) return tool.verdict;
   const bool watched = tool.name == "bank__transfer" || tool.name == "bank__put";
-  return watched && amount > kAsksAbove ? Verdict::ask : tool.verdict;
+  const bool deploys = string_or(*parsed, "command").starts_with("deploy");
+  const bool asks = (watched && int_or(*parsed, "amount", 0) > kAsksAbove) || deploys;
+  return asks ? Verdict::ask : tool.verdict;
 }
 
 std::span<const BudgetFacts> budgets() {

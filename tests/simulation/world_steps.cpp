@@ -66,9 +66,11 @@ void World::take_agent_step(const Step& step, Rng rng) {
   switch (step.kind) {
     case StepKind::call:
       agent.todo.push_back(make_call(agent, step, rng));
+      auditor_.wanted(agent.todo.back().asked);
       return pump(index);
     case StepKind::repeat_call: {
       const AgentCall call = make_call(agent, step, rng);
+      auditor_.wanted(call.asked);
       issue(call, agent.epoch, nothing);
       return issue(call, agent.epoch, nothing);
     }
@@ -77,6 +79,7 @@ void World::take_agent_step(const Step& step, Rng rng) {
         const ToolFacts* facts = find_tool(earlier.asked.tool);
         const bool named = !earlier.asked.key.empty() || !earlier.asked.call_id.empty();
         if (named || facts == nullptr || facts->has_probe || !rng.one_in(3)) continue;
+        auditor_.wanted(earlier.asked);
         agent.todo.push_back(earlier);
         agent.todo.back().tries = 0;
         return pump(index);
@@ -88,6 +91,7 @@ void World::take_agent_step(const Step& step, Rng rng) {
         if (earlier.asked.key.empty()) continue;
         AgentCall lie = earlier;
         lie.asked.arguments = fmt::format(R"({{"ref":"lie{}","amount":1}})", step.number);
+        auditor_.wanted(lie.asked);
         return issue(lie, agent.epoch, nothing);
       }
       return;
@@ -104,9 +108,12 @@ void World::take_agent_step(const Step& step, Rng rng) {
       call.asked.session = agent.session;
       call.asked.agent = agent.name;
       call.asked.tool = "own__shell";
-      call.asked.arguments = fmt::format(R"({{"command":"mkdir build/{}"}})", step.number);
+      call.asked.arguments =
+          fmt::format(R"({{"command":"{} build/{}"}})", rng.one_in(3) ? "deploy" : "mkdir",
+                      step.number);
       call.asked.elsewhere = true;
       if (rng.one_in(2)) call.asked.call_id = fmt::format("o{}", step.number);
+      auditor_.wanted(call.asked);
       agent.todo.push_back(std::move(call));
       return pump(index);
     }
@@ -167,6 +174,12 @@ void World::take_person_step(const Step& step, Rng rng) {
       const auto mode = step.kind == StepKind::halt ? HaltMode::halt : HaltMode::freeze;
       const std::string scope = scope_of(step, rng);
       change_halt(scope, mode, rng);
+      if (rng.one_in(3)) {
+        // Somebody thinks again.
+        const auto other = mode == HaltMode::halt ? HaltMode::freeze : HaltMode::halt;
+        schedule_.after(Instant(rng.between(1'000, 9'000)),
+                        [this, scope, rng, other] { change_halt(scope, other, rng); });
+      }
       // Or nothing else would ever happen.
       schedule_.after(Instant(rng.between(10'000, 8'000'000)),
                       [this, scope, rng] { change_halt(scope, std::nullopt, rng); });
