@@ -157,6 +157,13 @@ CallAnswer pending_answer(const LogId& session, const OpenIntent& intent) {
   return answer;
 }
 
+CallAnswer unrecorded_answer(const LogId& session, IntentId intent, const Result<Position>& tail) {
+  return refusal(tail ? ErrorCode::timeout : tail.error().code,
+                 fmt::format("whether {} was recorded is not known: the store does not answer; "
+                             "call again with the same arguments",
+                             intent_name(session, intent)));
+}
+
 CallAnswer refusal(ErrorCode code, std::string text) {
   CallAnswer answer;
   answer.code = code;

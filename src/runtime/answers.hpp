@@ -19,6 +19,9 @@ CallAnswer answer_of(const LogId& session, const std::string& tool, const Entry&
 // The caller's patience ended first.
 CallAnswer pending_answer(const LogId& session, const OpenIntent& intent);
 
+// The store did not say in time whether the intent is durable, or failed: nothing is told of it.
+CallAnswer unrecorded_answer(const LogId& session, IntentId intent, const Result<Position>& tail);
+
 // A refusal that left no intent.
 CallAnswer refusal(ErrorCode code, std::string text);
 

@@ -42,6 +42,22 @@ TEST(Simulation, TimeIsItsOwn) {
   EXPECT_GT(std::chrono::steady_clock::now() - before, std::chrono::seconds(20));
 }
 
+// A disk that stalls for longer than anybody waits, under clients that ask for leave to act: what
+// is not durable is not told, not even that it is held.
+TEST(Simulation, AHeldLeaveIsNotToldBeforeItIsDurable) {
+  for (std::uint64_t dice = 1; dice <= 150; ++dice) {
+    Plan plan;
+    plan.seed = dice;
+    plan.agents = 1;
+    Rng rng(dice);
+    plan.steps = {{0, 10, StepKind::own_call, 0, rng.next()},
+                  {1, 3'000, StepKind::disk_stalls, 0, rng.next()},
+                  {2, 4'000, StepKind::own_call, 0, rng.next()}};
+    const RunResult result = run(plan);
+    ASSERT_FALSE(result.complaint) << dice << ": " << result.complaint->text;
+  }
+}
+
 TEST(Plan, ACutOneKeepsTheStepsThatAreLeft) {
   const Plan whole = make_plan(7);
   const Plan some = cut(whole, {0, 3, 5});
