@@ -124,6 +124,7 @@ private:
   using Then = std::function<void(Result<CallAnswer>)>;
   void issue(const AgentCall& call, Epoch epoch, Then then);
   void completed(const AgentCall& call, Epoch epoch, Epoch known, Result<CallAnswer> result);
+  void receive(const AgentCall& call, const Result<CallAnswer>& result);
   void settle_call(std::size_t agent, AgentCall call, Result<CallAnswer> result);
   void again(std::size_t agent, AgentCall call);
   void wake(std::size_t agent, std::string reason, std::function<void()> then);

@@ -26,7 +26,10 @@ void World::pump(std::size_t index) {
   if (call.tries == 0) agent.history.push_back(call);
   issue(call, agent.epoch,
         [this, index, call, life = agent.life](Result<CallAnswer> result) {
-          if (agents_[index].life == life) settle_call(index, call, std::move(result));
+          // Nobody reads what is sent to the dead.
+          if (agents_[index].life != life) return;
+          receive(call, result);
+          settle_call(index, call, std::move(result));
         });
 }
 
@@ -90,8 +93,13 @@ void World::completed(const AgentCall& call, Epoch epoch, Epoch known, Result<Ca
   }
   if (!result) return auditor_.refused(call.asked, result.error());
   auditor_.answered(call.asked, *result);
+}
+
+// The agent has its answer.
+void World::receive(const AgentCall& call, const Result<CallAnswer>& result) {
+  if (!process_ || !result || result->intent.value == 0) return;
   const bool final = result->kind == AnswerKind::result || result->kind == AnswerKind::refused;
-  if (final && recorded) process_->harness->delivered(call.asked.session, result->intent);
+  if (final) process_->harness->delivered(call.asked.session, result->intent);
 }
 
 void World::settle_call(std::size_t index, AgentCall call, Result<CallAnswer> result) {

@@ -71,8 +71,11 @@ void World::take_agent_step(const Step& step, Rng rng) {
     case StepKind::repeat_call: {
       const AgentCall call = make_call(agent, step, rng);
       auditor_.wanted(call.asked);
-      issue(call, agent.epoch, nothing);
-      return issue(call, agent.epoch, nothing);
+      // Without a name of its own, the second is a new call once the first was answered.
+      if (call.asked.key.empty() && call.asked.call_id.empty()) auditor_.wanted(call.asked);
+      const auto then = [this, call](const Result<CallAnswer>& result) { receive(call, result); };
+      issue(call, agent.epoch, then);
+      return issue(call, agent.epoch, then);
     }
     case StepKind::same_call: {
       for (const auto& earlier : agent.history) {
@@ -120,10 +123,13 @@ void World::take_agent_step(const Step& step, Rng rng) {
     case StepKind::agent_dies: {
       ++agent.life;
       agent.busy = false;
-      // It comes back, and does all of it once more.
+      // It comes back, and does all of it once more. Where nothing of its session is recorded yet,
+      // its own wake makes the first epoch: what it sent before is not told from what it sends now.
+      const bool is_new = !auditor_.model().sessions().contains(agent.session.value);
       agent.todo.clear();
       for (auto& done : std::exchange(agent.history, {})) {
         done.tries = 0;
+        if (is_new) auditor_.wanted(done.asked);
         if (!done.asked.elsewhere) agent.todo.push_back(std::move(done));
       }
       agent.busy = true;
