@@ -56,10 +56,6 @@ void Auditor::durable(const Append& append) {
                               write_json(to_json(*entry))));
       check_people(part.log, *entry);
       model_.apply(part.log, *entry);
-      if (const auto* raised = std::get_if<HaltRaised>(&entry->body)) {
-        (void)raised;
-        lifting_.erase(part.log.value);
-      }
       if (part.log.value.starts_with("control/")) continue;
       State& state = folded_[part.log.value];
       state.session = part.log;
@@ -108,10 +104,10 @@ void Auditor::check_people(const LogId& log, const Entry& entry) {
     complain("I10 rights", fmt::format("{} #{}: nobody said so", log.value, entry.position.value));
   }
   if (const auto* intent = std::get_if<IntentProposed>(&entry.body)) {
-    if (!asked_for_.contains(call_name(log.value, intent->requester.value, intent->tool,
-                                       intent->digest))) {
-      complain("I10 rights", fmt::format("{} #{}: nobody asked for it", log.value,
-                                         entry.position.value));
+    if (!asked_for_.contains(
+            call_name(log.value, intent->requester.value, intent->tool, intent->digest))) {
+      complain("I10 rights",
+               fmt::format("{} #{}: nobody asked for it", log.value, entry.position.value));
     }
   }
 }
@@ -133,8 +129,8 @@ void Auditor::reopened(Log& contents) {
     while (position.value <= told.size()) {
       const auto page = contents.read(LogId{log}, position);
       if (!page || page->empty()) {
-        return complain("durability", fmt::format("{} #{} was acknowledged and is gone", log,
-                                                  position.value));
+        return complain("durability",
+                        fmt::format("{} #{} was acknowledged and is gone", log, position.value));
       }
       for (const auto& stored : *page) {
         if (stored.position.value > told.size()) break;
@@ -177,7 +173,8 @@ void Auditor::check_replicas(Log& contents, std::uint64_t dice) {
       position = page->back().position.next();
     }
     if (whole != resumed) {
-      complain("I8 replicas", fmt::format("{}: folded from a snapshot at #{} it differs", name, cut));
+      complain("I8 replicas",
+               fmt::format("{}: folded from a snapshot at #{} it differs", name, cut));
     }
     if (const auto difference = model_.differs(session, whole)) {
       complain("I8 replicas", fmt::format("{}: folded anew it differs: {}", name, *difference));
@@ -195,8 +192,8 @@ void Auditor::save_snapshots(Log& contents) const {
 // --- what was asked ---
 
 void Auditor::asked(const Asked& asked) {
-  asked_for_.insert(call_name(asked.session.value, asked.agent, asked.tool,
-                               digest_of(asked.arguments)));
+  asked_for_.insert(
+      call_name(asked.session.value, asked.agent, asked.tool, digest_of(asked.arguments)));
 }
 
 void Auditor::wanted(const Asked& asked) {
@@ -222,7 +219,7 @@ void Auditor::sending(const Sent& sent) {
     read.toolset = sent.tool.substr(0, sent.tool.find("__"));
     if (intent != nullptr) read.requester = intent->proposal.requester;
     for (const auto& halt : model_.halts_over(sent.session, read)) {
-      if (!halt.from_outside && !lifting_.contains(halt.log.value)) {
+      if (!halt.from_outside && lifting_[halt.log.value] == 0) {
         complain("I6 halts", fmt::format("{} is read under a halt of {}", name, halt.log.value));
       }
     }
@@ -236,12 +233,11 @@ void Auditor::sending(const Sent& sent) {
   if (!intent->running || intent->token != sent.token) {
     return complain("I1 commit first", name + " is sent without its durable attempt");
   }
-  if (intent->proposal.tool != sent.tool ||
-      intent->proposal.digest != digest_of(sent.arguments)) {
+  if (intent->proposal.tool != sent.tool || intent->proposal.digest != digest_of(sent.arguments)) {
     complain("I7 binding", name + " is sent with something else than was decided");
   }
   for (const auto& halt : model_.halts_over(sent.session, intent->proposal)) {
-    if (!halt.from_outside && !lifting_.contains(halt.log.value)) {
+    if (!halt.from_outside && lifting_[halt.log.value] == 0) {
       complain("I6 halts", fmt::format("{} is sent under a {} of {}", name, to_string(halt.mode),
                                        halt.log.value));
     }
@@ -371,6 +367,10 @@ void Auditor::voted(const Cast& cast) {
   }
 }
 
+void Auditor::lift_ended(const LogId& control, const Status& status) {
+  if (status || status.error().code != ErrorCode::timeout) --lifting_[control.value];
+}
+
 void Auditor::woken(const LogId& session, Epoch epoch) {
   const auto found = model_.sessions().find(session.value);
   if (found == model_.sessions().end() || found->second.epoch < epoch) {
@@ -407,8 +407,8 @@ void Auditor::at_rest() {
     for (const auto& [position, intent] : session.intents) {
       const std::string name = fmt::format("{}#{}", log, position);
       if (!intent.closed()) {
-        complain("END", fmt::format("{} {} is still {}", name, intent.proposal.tool,
-                                    intent.phase()));
+        complain("END",
+                 fmt::format("{} {} is still {}", name, intent.proposal.tool, intent.phase()));
         continue;
       }
       if (intent.proposal.effect == Effect::read) continue;

@@ -1,7 +1,7 @@
 #pragma once
 // The oracles. The auditor sees what nobody can deny: each append as it becomes durable, who was
-// told what, what was asked, the first byte of each request to a server, and each effect. From these
-// it knows when an invariant of design.md is broken, and complains once, of the first.
+// told what, what was asked, the first byte of each request to a server, and each effect. From
+// these it knows when an invariant of design.md is broken, and complains once, of the first.
 //
 //   disk ──durable──► model (model.hpp) ◄──held against── fold of the same prefix
 //   servers ──sending, effect──► ledger ──held against──► model
@@ -76,7 +76,9 @@ public:
   void resolved(const LogId& session, IntentId intent, OutcomeKind kind) {
     resolutions_.insert({session.value, intent.value, kind});
   }
-  void lift_requested(const LogId& control) { lifting_.insert(control.value); }
+  // Between the two, and for ever where nobody knows what became of it, the scope may be free.
+  void lift_requested(const LogId& control) { ++lifting_[control.value]; }
+  void lift_ended(const LogId& control, const Status& status);
   // What was on its way in the process is gone.
   void process_died();
 
@@ -126,7 +128,7 @@ private:
   Coverage& coverage_;
   std::optional<Complaint> complaint_;
   Model model_;
-  std::map<std::string, State> folded_;  // by the product, entry by entry
+  std::map<std::string, State> folded_;                      // by the product, entry by entry
   std::map<std::string, std::vector<std::string>> told_;     // bytes that somebody relies on
   std::map<std::string, std::vector<std::string>> written_;  // bytes that are durable
   std::map<std::pair<std::string, std::uint64_t>, Ledger> ledger_;
@@ -135,7 +137,7 @@ private:
   std::map<std::string, std::int64_t> wanted_;               // what is still to happen, at most
   std::set<Cast> casts_;
   std::set<std::tuple<std::string, std::uint64_t, OutcomeKind>> resolutions_;
-  std::set<std::string> lifting_;
+  std::map<std::string, int> lifting_;
   std::map<std::string, std::uint64_t> leaves_;  // given to clients, by intent
   std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> halts_told_;  // and lifts
   std::uint64_t effects_in_all_ = 0;

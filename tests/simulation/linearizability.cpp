@@ -37,8 +37,7 @@ public:
     const bool found = extend({});
     judgement.tried = tried_;
     if (found) return judgement;
-    judgement.verdict =
-        tried_ >= tries_max_ ? Linearity::gave_up : Linearity::not_linearizable;
+    judgement.verdict = tried_ >= tries_max_ ? Linearity::gave_up : Linearity::not_linearizable;
     judgement.explanation = "the longest order that was found:\n";
     for (const auto index : longest_) judgement.explanation += describe(history_[index]) + "\n";
     judgement.explanation += "nothing of this can follow:\n";
@@ -91,9 +90,9 @@ private:
 }  // namespace
 
 std::string describe(const LogOperation& operation) {
-  const std::string when =
-      operation.returned ? fmt::format("[{}, {}]", operation.called, *operation.returned)
-                         : fmt::format("[{}, never]", operation.called);
+  const std::string when = operation.returned
+                               ? fmt::format("[{}, {}]", operation.called, *operation.returned)
+                               : fmt::format("[{}, never]", operation.called);
   switch (operation.kind) {
     case LogOperation::Kind::append:
       return fmt::format("{} append {} at {}: {}", when, operation.entry, operation.expected_tail,

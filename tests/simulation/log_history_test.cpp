@@ -1,7 +1,7 @@
 // Histories of clients that append, read and ask for the tail at the same time, on the engines
 // that a process can have, each judged twice: the order in which appends are sequenced (append as
-// it returns, the sequenced tail), and what is durable (append until its callback, read, the durable
-// tail).
+// it returns, the sequenced tail), and what is durable (append until its callback, read, the
+// durable tail).
 #include <gtest/gtest.h>
 #include <stdlib.h>
 

@@ -1,8 +1,8 @@
 #pragma once
 // The machine that the simulator runs on. Linked into a program, machine.cpp stands in for the
 // monotonic clock and for what Asio asks of the kernel while it waits: time stands still until
-// advance() moves it, and waiting takes none. The product's objects are linked as they are; whatever
-// reads a clock in this process, by intention or not, reads this one.
+// advance() moves it, and waiting takes none. The product's objects are linked as they are;
+// whatever reads a clock in this process, by intention or not, reads this one.
 //
 // Thread rule: one thread.
 

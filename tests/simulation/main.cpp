@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::string_view kHelp = R"(gavel-sim [OPTION...]
 
-  --seeds N          run N seeds (default 200) and ask that everything was reached
+  --seeds N          run N seeds (default 500); 500 or more have to reach everything
   --from S           the first of them (default 1)
   --seed S           run one seed; print its trace and digest
   --keep A,B,C       of its plan only the steps with these numbers
@@ -30,10 +30,10 @@ Exits with 1 if an oracle complains, something was never reached, or a bug was n
 constexpr std::size_t kMinimiseRuns = 600;
 constexpr std::uint64_t kSeedsPerMutation = 200;
 // Fewer seeds need not reach everything.
-constexpr std::uint64_t kSeedsForCoverage = 200;
+constexpr std::uint64_t kSeedsForCoverage = 500;
 
 struct Options {
-  std::uint64_t seeds = 200;
+  std::uint64_t seeds = 500;
   std::uint64_t from = 1;
   std::optional<std::uint64_t> seed;
   std::optional<std::vector<std::size_t>> keep;

@@ -113,7 +113,8 @@ struct Model::Reader {
     if (entry.role == Role::voter) {
       intent->policy = vote.verdict;
       const ToolFacts* facts = find_tool(intent->proposal.tool);
-      if (facts != nullptr && vote.verdict != verdict_of(*facts, intent->proposal.arguments.bytes)) {
+      if (facts != nullptr &&
+          vote.verdict != verdict_of(*facts, intent->proposal.arguments.bytes)) {
         wrong("policy", fmt::format("it says {}", to_string(vote.verdict)));
       }
       return;
@@ -128,7 +129,9 @@ struct Model::Reader {
   void operator()(const Held& held) const {
     ModelIntent* intent = find(held.intent);
     if (intent == nullptr) return;
+    const std::string before = intent->phase();
     intent->held = held;
+    turn(*intent, before);
     ++model.coverage_[fmt::format("held: {}", to_string(held.reason))];
     if (held.reason == HoldReason::two_step && held.not_before.ms < entry.at.ms + kTwoStepDelayMs) {
       wrong("two steps", "its delay is too short");
@@ -164,8 +167,8 @@ struct Model::Reader {
     // A read is decided before it is recorded (ADR 11): the first byte that is sent tells.
     if (intent.proposal.effect == Effect::read) return;
     for (const auto& halt : model.halts_over(log, intent.proposal)) {
-      wrong("I6 halts", fmt::format("it commits under a {} in {}", to_string(halt.mode),
-                                    halt.log.value));
+      wrong("I6 halts",
+            fmt::format("it commits under a {} in {}", to_string(halt.mode), halt.log.value));
     }
   }
   void operator()(const Attempt& attempt) const {
@@ -177,8 +180,7 @@ struct Model::Reader {
     if (intent->closed()) wrong("I4 one effect", "it is over");
     if (intent->running) wrong("I4 one effect", "another attempt is in flight");
     if (attempt.number != intent->attempts + 1) wrong("I4 one effect", "its number is not next");
-    const bool repeatable =
-        intent->proposal.idempotent || intent->proposal.effect == Effect::read;
+    const bool repeatable = intent->proposal.idempotent || intent->proposal.effect == Effect::read;
     if (attempt.number > 1 && !repeatable) wrong("I4 one effect", "a blind retry");
     if (attempt.fencing_token <= session.token) wrong("I3 epochs", "its token is not new");
     session.token = attempt.fencing_token;
@@ -319,9 +321,8 @@ void Model::apply_control(const LogId& log, const Entry& entry) {
     if (entry.role != Role::admin && entry.role != Role::observer) {
       wrong("I10 rights", log, entry, "the role may not halt");
     }
-    ++coverage_[fmt::format(
-        "halt: {} -> {}", control.halt ? to_string(*control.halt) : "running",
-        to_string(raised->mode))];
+    ++coverage_[fmt::format("halt: {} -> {}", control.halt ? to_string(*control.halt) : "running",
+                            to_string(raised->mode))];
     control.halt = raised->mode;
     control.from_outside = entry.author.value == "outside";
     ++control.halts;

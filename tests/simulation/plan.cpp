@@ -49,9 +49,9 @@ constexpr std::array<Weight, kStepKinds> kSteps = {{
 }};
 
 constexpr std::array<std::string_view, kServerFaults> kFaults = {
-    "answer_lost",   "request_lost", "late", "dies_before", "dies_after",  "garbage",
-    "unreadable",    "answers_twice", "says_failed", "says_error", "asks", "busy",
-    "busy_after",    "unreachable",  "lists_nothing", "probe_fails"};
+    "answer_lost", "request_lost",  "late",          "dies_before", "dies_after", "garbage",
+    "unreadable",  "answers_twice", "says_failed",   "says_error",  "asks",       "busy",
+    "busy_after",  "unreachable",   "lists_nothing", "probe_fails"};
 
 StepKind roll_kind(Rng& rng, const std::array<std::uint64_t, kStepKinds>& weights) {
   std::uint64_t sum = 0;

@@ -51,25 +51,24 @@ std::string_view to_string(StepKind);
 
 // What a server does to the next call that changes something.
 enum class ServerFault : std::uint8_t {
-  answer_lost,       // acts, and the answer never comes
-  request_lost,      // neither acts nor answers
-  late,              // acts and answers after the deadline
-  dies_before,       // ends before it acts, and takes a while to come back
-  dies_after,        // acts and ends
-  garbage,           // acts, and what comes back is no JSON
-  unreadable,        // acts, and answers a kind of result that nobody knows
-  answers_twice,     // acts once
-  says_failed,       // isError, without acting
-  says_error,        // a JSON-RPC error, without acting
-  asks,              // input_required, without acting
-  busy,              // 503 before it acted
-  busy_after,        // 503 after it acted
-  unreachable,       // nothing can be sent for a while
-  lists_nothing,     // its next tools/list fails
-  probe_fails,       // its next probes are not answered
+  answer_lost,    // acts, and the answer never comes
+  request_lost,   // neither acts nor answers
+  late,           // acts and answers after the deadline
+  dies_before,    // ends before it acts, and takes a while to come back
+  dies_after,     // acts and ends
+  garbage,        // acts, and what comes back is no JSON
+  unreadable,     // acts, and answers a kind of result that nobody knows
+  answers_twice,  // acts once
+  says_failed,    // isError, without acting
+  says_error,     // a JSON-RPC error, without acting
+  asks,           // input_required, without acting
+  busy,           // 503 before it acted
+  busy_after,     // 503 after it acted
+  unreachable,    // nothing can be sent for a while
+  lists_nothing,  // its next tools/list fails
+  probe_fails,    // its next probes are not answered
 };
-inline constexpr std::size_t kServerFaults =
-    static_cast<std::size_t>(ServerFault::probe_fails) + 1;
+inline constexpr std::size_t kServerFaults = static_cast<std::size_t>(ServerFault::probe_fails) + 1;
 std::string_view to_string(ServerFault);
 
 struct Step {

@@ -160,7 +160,8 @@ void SimServer::probe(const Call& call) {
   if (failing_probes_ > 0) {
     --failing_probes_;
     ++coverage_["server: probe_fails"];
-    if (rng_.one_in(2)) return reply(call, answered("{\"isError\":true,\"content\":[]}"), network());
+    if (rng_.one_in(2))
+      return reply(call, answered("{\"isError\":true,\"content\":[]}"), network());
     return reply(call, no_answer(Delivery::lost, ErrorCode::unavailable, "no answer"), network());
   }
   const auto found = booked_.find(ref_of(call.sent.arguments));
@@ -275,8 +276,9 @@ void SimServer::act_with(ServerFault fault, const Call& call) {
       return reply(call, error, network());
     }
     case ServerFault::asks:
-      return reply(call, answered(R"({"resultType":"input_required","inputRequests":{"a":)"
-                                  R"({"method":"elicitation/create"}}})"),
+      return reply(call,
+                   answered(R"({"resultType":"input_required","inputRequests":{"a":)"
+                            R"({"method":"elicitation/create"}}})"),
                    network());
     case ServerFault::busy: {
       UpstreamReply busy = no_answer(Delivery::not_sent, ErrorCode::busy, "too many requests");

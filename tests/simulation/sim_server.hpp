@@ -75,9 +75,9 @@ private:
   Instant unreachable_until_{0};
   std::uint64_t life_ = 1;
   std::uint64_t calls_ = 0;
-  std::map<std::uint64_t, OnReply> waiting_;     // whose connection breaks if it dies
-  std::map<std::string, std::string> by_key_;    // results of idempotent calls
-  std::map<std::string, Instant> booked_;        // refs, and when a probe sees them
+  std::map<std::uint64_t, OnReply> waiting_;   // whose connection breaks if it dies
+  std::map<std::string, std::string> by_key_;  // results of idempotent calls
+  std::map<std::string, Instant> booked_;      // refs, and when a probe sees them
 };
 
 class SimUpstream final : public Upstream {

@@ -15,9 +15,9 @@
 
 // WRAPPED(result, name, symbol, parameters): declares real_name, and opens the definition of
 // spoilt_name.
-#define WRAPPED(result, name, symbol, ...)                            \
-  result real_##name(__VA_ARGS__) asm("__real_" symbol);              \
-  result spoilt_##name(__VA_ARGS__) asm("__wrap_" symbol);            \
+#define WRAPPED(result, name, symbol, ...)                 \
+  result real_##name(__VA_ARGS__) asm("__real_" symbol);   \
+  result spoilt_##name(__VA_ARGS__) asm("__wrap_" symbol); \
   result spoilt_##name(__VA_ARGS__)
 
 namespace gavel::simulation {
@@ -37,9 +37,8 @@ const OpenIntent* open_of(const State& state, IntentId intent) {
 
 template <typename Kind>
 bool holds(const Plan& plan) {
-  return std::any_of(plan.entries.begin(), plan.entries.end(), [](const Entry& entry) {
-    return std::holds_alternative<Kind>(entry.body);
-  });
+  return std::any_of(plan.entries.begin(), plan.entries.end(),
+                     [](const Entry& entry) { return std::holds_alternative<Kind>(entry.body); });
 }
 
 void repeat_settlements(std::vector<Entry>& entries) {
@@ -76,9 +75,8 @@ WRAPPED(Status, check_halts, "_ZN5gavel11check_haltsERKNS_11ControlViewENS_6Effe
   return real_check_halts(control, effect);
 }
 
-WRAPPED(Result<Proposed>, propose,
-        "_ZN5gavel6decideERKNS_5StateERKNS_11ControlViewERKNS_7ProposeE", const State& state,
-        const ControlView& control, const Propose& command) {
+WRAPPED(Result<Proposed>, propose, "_ZN5gavel6decideERKNS_5StateERKNS_11ControlViewERKNS_7ProposeE",
+        const State& state, const ControlView& control, const Propose& command) {
   const Deciding now;
   Propose spoilt = command;
   if (mutated(Mutation::ignore_epoch)) spoilt.epoch = state.epoch;
@@ -211,8 +209,9 @@ std::uint64_t folds = 0;
 WRAPPED(Folded, fold, "_ZN5gavel4foldERNS_5StateERKNS_5EntryE", State& state, const Entry& entry) {
   const auto* vote = std::get_if<Vote>(&entry.body);
   const auto* attempt = std::get_if<Attempt>(&entry.body);
-  const IntentId about = vote != nullptr ? vote->intent : attempt != nullptr ? attempt->intent
-                                                                             : IntentId{};
+  const IntentId about = vote != nullptr      ? vote->intent
+                         : attempt != nullptr ? attempt->intent
+                                              : IntentId{};
   const auto open = state.open.find(about);
   if (mutated(Mutation::requester_approves) && vote != nullptr && open != state.open.end()) {
     const Principal requester = open->second.proposal.requester;
@@ -251,9 +250,8 @@ WRAPPED(Status, commit,
         "dIvNS_5ErrorEEEE",
         Sessions* sessions, Session& session, Plan plan, Durability durability,
         std::function<void(Status)> on_durable) {
-  const bool early =
-      (mutated(Mutation::dispatch_before_durable) && holds<Attempt>(plan)) ||
-      (mutated(Mutation::answer_before_durable) && holds<Outcome>(plan));
+  const bool early = (mutated(Mutation::dispatch_before_durable) && holds<Attempt>(plan)) ||
+                     (mutated(Mutation::answer_before_durable) && holds<Outcome>(plan));
   if (!early || on_durable || !plan.control.empty() || durability == Durability::deferred) {
     return real_commit(sessions, session, std::move(plan), durability, std::move(on_durable));
   }

@@ -21,8 +21,8 @@ struct ToolFacts {
 std::span<const ToolFacts> tools();
 // Null where nobody knows the tool.
 const ToolFacts* find_tool(std::string_view name);
-// The verdict of the policy for a call with these arguments (JSON): amounts over kAsksAbove ask, and
-// so do shells that deploy.
+// The verdict of the policy for a call with these arguments (JSON): amounts over kAsksAbove ask,
+// and so do shells that deploy.
 Verdict verdict_of(const ToolFacts& tool, const std::string& arguments);
 
 enum class BudgetScope { session, agent, everything };

@@ -24,13 +24,12 @@ void World::pump(std::size_t index) {
   AgentCall call = std::move(agent.todo.front());
   agent.todo.pop_front();
   if (call.tries == 0) agent.history.push_back(call);
-  issue(call, agent.epoch,
-        [this, index, call, life = agent.life](Result<CallAnswer> result) {
-          // Nobody reads what is sent to the dead.
-          if (agents_[index].life != life) return;
-          receive(call, result);
-          settle_call(index, call, std::move(result));
-        });
+  issue(call, agent.epoch, [this, index, call, life = agent.life](Result<CallAnswer> result) {
+    // Nobody reads what is sent to the dead.
+    if (agents_[index].life != life) return;
+    receive(call, result);
+    settle_call(index, call, std::move(result));
+  });
 }
 
 void World::issue(const AgentCall& call, Epoch epoch, Then then) {
@@ -57,9 +56,8 @@ void World::issue(const AgentCall& call, Epoch epoch, Then then) {
   const std::uint64_t number = ++calls_;
   outstanding_[number] = [this, then] {
     // The connection broke: nobody knows more than before.
-    schedule_.after(std::chrono::milliseconds(50), [then] {
-      then(fail(ErrorCode::unavailable, "the connection broke"));
-    });
+    schedule_.after(std::chrono::milliseconds(50),
+                    [then] { then(fail(ErrorCode::unavailable, "the connection broke")); });
   };
   const auto told = elected_.find(call.asked.session.value);
   const Epoch known = told == elected_.end() ? Epoch{0} : told->second;
@@ -78,9 +76,9 @@ void World::issue(const AgentCall& call, Epoch epoch, Then then) {
 
 void World::completed(const AgentCall& call, Epoch epoch, Epoch known, Result<CallAnswer> result) {
   // A store that has failed tells of what never became durable.
-  const bool recorded = result && result->intent.value > 0 &&
-                        !(result->kind == AnswerKind::refused &&
-                          result->code == ErrorCode::storage_failed);
+  const bool recorded =
+      result && result->intent.value > 0 &&
+      !(result->kind == AnswerKind::refused && result->code == ErrorCode::storage_failed);
   if (epoch < known && recorded) {
     auditor_.complain("I3 epochs", fmt::format("{} of epoch {} is answered in epoch {}",
                                                call.asked.agent, epoch.value, known.value));
@@ -119,10 +117,11 @@ void World::settle_call(std::size_t index, AgentCall call, Result<CallAnswer> re
                                 result.error().code == ErrorCode::busy ||
                                 result.error().code == ErrorCode::timeout ||
                                 result.error().code == ErrorCode::storage_failed);
-  const bool waits = result && (result->kind == AnswerKind::pending ||
-                                (result->kind == AnswerKind::refused &&
-                                 (result->code == ErrorCode::storage_failed ||
-                                  result->code == ErrorCode::timeout)));
+  const bool waits =
+      result &&
+      (result->kind == AnswerKind::pending ||
+       (result->kind == AnswerKind::refused &&
+        (result->code == ErrorCode::storage_failed || result->code == ErrorCode::timeout)));
   if (result && result->kind == AnswerKind::granted) {
     act_elsewhere(call, result->intent, rng);
   } else if ((lost || waits) && call.tries < kTriesMax && !resting_) {
@@ -170,25 +169,25 @@ void World::wake(std::size_t index, std::string reason, std::function<void()> th
   outstanding_[number] = later;
   const std::string name = own ? agents_[index].name : "successor";
   say(fmt::format("wake {} by {}", session.value, name));
-  asio::co_spawn(
-      process_->io, process_->harness->wake(session, driver(name), "simulated", std::move(reason)),
-      [this, number, session, index, own, life, later, then](const std::exception_ptr& failure,
-                                                             Result<Epoch> epoch) {
-        outstanding_.erase(number);
-        if (failure) return auditor_.complain("END", "a wake ended with an exception");
-        if (!epoch) {
-          say("wake fails: " + epoch.error().message);
-          return later();
-        }
-        say(fmt::format("woken {} epoch {}", session.value, epoch->value));
-        auditor_.woken(session, *epoch);
-        Epoch& told = elected_[session.value];
-        told = std::max(told, *epoch);
-        if (!own || agents_[index].life != life) return;
-        agents_[index].epoch = *epoch;
-        agents_[index].busy = false;
-        then();
-      });
+  asio::co_spawn(process_->io,
+                 process_->harness->wake(session, driver(name), "simulated", std::move(reason)),
+                 [this, number, session, index, own, life, later, then](
+                     const std::exception_ptr& failure, Result<Epoch> epoch) {
+                   outstanding_.erase(number);
+                   if (failure) return auditor_.complain("END", "a wake ended with an exception");
+                   if (!epoch) {
+                     say("wake fails: " + epoch.error().message);
+                     return later();
+                   }
+                   say(fmt::format("woken {} epoch {}", session.value, epoch->value));
+                   auditor_.woken(session, *epoch);
+                   Epoch& told = elected_[session.value];
+                   told = std::max(told, *epoch);
+                   if (!own || agents_[index].life != life) return;
+                   agents_[index].epoch = *epoch;
+                   agents_[index].busy = false;
+                   then();
+                 });
 }
 
 namespace {

@@ -21,13 +21,13 @@ bool acts_here(const OpenIntent& intent, Phase phase) {
   return intent.phase == phase;
 }
 
-asio::awaitable<void> halt_task(Harness& harness, Auditor& auditor, Trace& trace,
-                                std::string scope, LogId control, std::optional<HaltMode> mode,
-                                Caller caller) {
+asio::awaitable<void> halt_task(Harness& harness, Auditor& auditor, Trace& trace, std::string scope,
+                                LogId control, std::optional<HaltMode> mode, Caller caller) {
   const Status changed = mode ? co_await harness.halt(scope, *mode, "an incident", caller)
                               : co_await harness.resume(scope, "it is over", caller);
   trace.line(fmt::format("{} {}: {}", mode ? to_string(*mode) : "resume", scope,
                          changed ? "done" : changed.error().message.substr(0, 80)));
+  if (!mode) auditor.lift_ended(control, changed);
   if (changed) auditor.halt_changed(control, mode);
 }
 

@@ -24,10 +24,10 @@ void World::take(const Step& step) {
 
 AgentCall World::make_call(Agent& agent, const Step& step, Rng& rng) {
   constexpr std::array<std::string_view, 20> kUsual = {
-      "bank__transfer", "bank__transfer", "bank__transfer", "bank__put",  "bank__put",
-      "bank__put",      "bank__book",     "bank__book",     "bank__book", "bank__sell",
+      "bank__transfer", "bank__transfer", "bank__transfer", "bank__put",   "bank__put",
+      "bank__put",      "bank__book",     "bank__book",     "bank__book",  "bank__sell",
       "bank__sell",     "bank__close",    "bank__close",    "bank__erase", "bank__balance",
-      "bank__balance",  "bank__balance",  "mail__send",     "mail__send", "mail__purge"};
+      "bank__balance",  "bank__balance",  "mail__send",     "mail__send",  "mail__purge"};
   AgentCall call;
   call.dice = rng.next();
   call.asked.session = agent.session;
@@ -40,8 +40,8 @@ AgentCall World::make_call(Agent& agent, const Step& step, Rng& rng) {
     amount = 1;
     ++coverage_["payload: large arguments"];
   }
-  call.asked.arguments = fmt::format(R"({{"ref": "r{}", "amount":{},"note":"{}"}})", step.number,
-                                     amount, note);
+  call.asked.arguments =
+      fmt::format(R"({{"ref": "r{}", "amount":{},"note":"{}"}})", step.number, amount, note);
   if (rng.one_in(30)) {
     call.asked.tool = "bank__transferr";
     ++coverage_["agent: a tool that does not exist"];
@@ -111,9 +111,8 @@ void World::take_agent_step(const Step& step, Rng rng) {
       call.asked.session = agent.session;
       call.asked.agent = agent.name;
       call.asked.tool = "own__shell";
-      call.asked.arguments =
-          fmt::format(R"({{"command":"{} build/{}"}})", rng.one_in(3) ? "deploy" : "mkdir",
-                      step.number);
+      call.asked.arguments = fmt::format(R"({{"command":"{} build/{}"}})",
+                                         rng.one_in(3) ? "deploy" : "mkdir", step.number);
       call.asked.elsewhere = true;
       if (rng.one_in(2)) call.asked.call_id = fmt::format("o{}", step.number);
       auditor_.wanted(call.asked);
