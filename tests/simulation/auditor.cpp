@@ -324,8 +324,7 @@ void Auditor::check_result(const Asked& asked, const CallAnswer& answer,
     case AnswerKind::pending:
       break;
     case AnswerKind::granted: {
-      const std::string leave = name;
-      if (++leaves_[leave] > 1) complain("I4 one effect", name + ": its leave was given twice");
+      if (++leaves_[name] > 1) complain("I4 one effect", name + ": its leave was given twice");
       if (phase != "in_flight") {
         complain("I1 commit first", fmt::format("{}: leave is given and it is {}", name, phase));
       }
