@@ -69,7 +69,10 @@ void World::take_agent_step(const Step& step, Rng rng) {
       auditor_.wanted(agent.todo.back().asked);
       return pump(index);
     case StepKind::repeat_call: {
-      const AgentCall call = make_call(agent, step, rng);
+      AgentCall call = make_call(agent, step, rng);
+      // Two that a probe cannot tell apart would be a mistake of the policy's.
+      const ToolFacts* facts = find_tool(call.asked.tool);
+      if (facts != nullptr && facts->has_probe) call.asked.key = fmt::format("k{}", step.number);
       auditor_.wanted(call.asked);
       // Without a name of its own, the second is a new call once the first was answered.
       if (call.asked.key.empty() && call.asked.call_id.empty()) auditor_.wanted(call.asked);
