@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import re
+import secrets
 import shlex
 import shutil
 import subprocess
@@ -40,6 +41,7 @@ class Suites:
             "layers": (self.layers, "includes, purity, bans and lengths (tests/layers)"),
             "unit": (self.unit, "everything that ctest knows, in parallel"),
             "docs": (self.docs, "links, commands and presets that the documents name (tests/docs)"),
+            "simulate": (self.simulate, "the product in a simulated world (tests/simulation)"),
             "model": (self.model, "the model of the protocol, and that it can fail (model/)"),
             "e2e": (self.end_to_end, "the real binary from outside (tests/e2e)"),
             "package": (self.package, "a Debian package of it, installed into a scratch root and run"),
@@ -78,6 +80,17 @@ class Suites:
 
     def model(self):
         return self.counted(["python3", "model/check.py"])
+
+    def simulate(self):
+        """Seeds that are always the same, which have to reach everything, and some that are new."""
+        simulator = self.build / "tests/simulation/gavel-sim"
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, text=True,
+                                capture_output=True).stdout.strip() or "unknown"
+        common = [simulator, "--jobs", self.jobs, "--commit", commit]
+        fixed = self.counted([*common, "--seeds", 600])
+        fresh = self.counted([*common, "--seeds", 300, "--from", secrets.randbits(48)])
+        return Run(fixed.passed + fresh.passed, fixed.failed + fresh.failed,
+                   fixed.output + fresh.output)
 
     def format(self):
         return self.counted(["./dev", "format", "--check"])

@@ -96,6 +96,13 @@ CallAnswer answer_of(const LogId& session, const std::string& tool, const Entry&
   if (const auto* outcome = std::get_if<Outcome>(&settled.body)) {
     return of_outcome(intent_name(session, outcome->intent), tool, *outcome, std::move(result));
   }
+  if (const auto* probed = std::get_if<Probed>(&settled.body)) {
+    // The probe could not tell: it stays unknown.
+    Outcome unknown;
+    unknown.intent = probed->intent;
+    unknown.reason = probed->reason;
+    return of_outcome(intent_name(session, probed->intent), tool, unknown, {});
+  }
   const auto* decision = std::get_if<Decision>(&settled.body);
   ASSERT(decision != nullptr && decision->ruling == Ruling::abort);
   CallAnswer answer;
@@ -161,6 +168,13 @@ CallAnswer unrecorded_answer(const LogId& session, IntentId intent, const Error&
       "way. Then call the same tool again with the same arguments to learn the outcome.",
       name, why.message);
   return answer;
+}
+
+CallAnswer undurable_answer(const LogId& session, IntentId intent, const Result<Position>& tail) {
+  return refusal(tail ? ErrorCode::timeout : tail.error().code,
+                 fmt::format("whether {} was recorded is not known: the store does not answer; "
+                             "call again with the same arguments",
+                             intent_name(session, intent)));
 }
 
 CallAnswer refusal(ErrorCode code, std::string text) {

@@ -11,7 +11,8 @@
 
 namespace gavel {
 
-// `settled` is an Outcome or an aborting Decision; `result` the bytes of its payload.
+// `settled` is an Outcome, an aborting Decision, or a Probed that could not tell what became of an
+// unknown outcome; `result` the bytes of its payload.
 CallAnswer answer_of(const LogId& session, const std::string& tool, const Entry& settled,
                      std::string result);
 
@@ -20,6 +21,9 @@ CallAnswer pending_answer(const LogId& session, const OpenIntent& intent);
 
 // The store failed after it was sent; `why` is the store's error.
 CallAnswer unrecorded_answer(const LogId& session, IntentId intent, const Error& why);
+
+// The store did not say in time whether the intent is durable, or failed: nothing is told of it.
+CallAnswer undurable_answer(const LogId& session, IntentId intent, const Result<Position>& tail);
 
 // A refusal that left no intent.
 CallAnswer refusal(ErrorCode code, std::string text);

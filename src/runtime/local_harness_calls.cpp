@@ -311,10 +311,7 @@ asio::awaitable<CallAnswer> LocalHarness::wait_for_answer(LogId id, IntentId int
     const auto durable =
         co_await wait_for(id, Position{intent.value}, clock_.steady() + kDurableWait);
     if (!durable || durable->value < intent.value) {
-      co_return refusal(durable ? ErrorCode::timeout : durable.error().code,
-                        fmt::format("whether {} was recorded is not known: the store does not "
-                                    "answer; call again with the same arguments",
-                                    intent_name(id, intent)));
+      co_return undurable_answer(id, intent, durable);
     }
   }
   if (waiter.answer) co_return std::move(*waiter.answer);

@@ -166,9 +166,8 @@ asio::awaitable<CallAnswer> LocalHarness::wait_for_leave(CallRequest request, In
   if (!waiter.answer && !waiter.may_act) {
     // However short the patience: what is decided is told, once it is durable.
     const SteadyTime until = clock_.steady() + kDurableWait;
-    if (const auto known = co_await wait_for(id, intent, until); !known) {
-      co_return refusal(known.error().code, known.error().message);
-    }
+    const auto durable = co_await wait_for(id, intent, until);
+    if (!durable || *durable < intent) co_return undurable_answer(id, intent, durable);
     if (is_under_way(sessions_.find(id), intent) && !waiter.answer && !waiter.may_act) {
       wake.expires_at(until);
       co_await wake.async_wait(asio::as_tuple(asio::use_awaitable));

@@ -1,0 +1,201 @@
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "linearizability.hpp"
+#include "runner.hpp"
+#include "sim_log.hpp"
+#include "world.hpp"
+
+namespace gavel::simulation {
+namespace {
+
+RunResult run(const Plan& plan) {
+  return World(plan, Trace::Keep::lines).run();
+}
+
+TEST(Simulation, TheSameSeedIsTheSameRunToTheByte) {
+  std::set<std::string> digests;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    const RunResult first = run(make_plan(seed));
+    const RunResult second = run(make_plan(seed));
+    EXPECT_EQ(first.trace, second.trace) << "seed " << seed;
+    EXPECT_EQ(first.digest, second.digest) << "seed " << seed;
+    EXPECT_FALSE(first.complaint) << first.complaint->text;
+    digests.insert(first.digest);
+  }
+  EXPECT_EQ(digests.size(), 20u);
+}
+
+TEST(Simulation, AnotherProcessRunsASeedTheSameWay) {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    EXPECT_EQ(run_apart(make_plan(seed), std::nullopt).digest, run(make_plan(seed)).digest);
+  }
+}
+
+TEST(Simulation, TimeIsItsOwn) {
+  machine::reset();
+  const auto before = std::chrono::steady_clock::now();
+  const RunResult result = run(make_plan(3));
+  EXPECT_GT(result.entries, 0u);
+  // A run takes half a minute of this clock, or more, which is the only one that the product can
+  // read.
+  EXPECT_GT(std::chrono::steady_clock::now() - before, std::chrono::seconds(20));
+}
+
+// A disk that stalls for longer than anybody waits, under clients that ask for leave to act: what
+// is not durable is not told, not even that it is held.
+TEST(Simulation, AHeldLeaveIsNotToldBeforeItIsDurable) {
+  for (std::uint64_t dice = 1; dice <= 150; ++dice) {
+    Plan plan;
+    plan.seed = dice;
+    plan.agents = 1;
+    Rng rng(dice);
+    plan.steps = {{0, 10, StepKind::own_call, 0, rng.next()},
+                  {1, 3'000, StepKind::disk_stalls, 0, rng.next()},
+                  {2, 4'000, StepKind::own_call, 0, rng.next()}};
+    const RunResult result = run(plan);
+    ASSERT_FALSE(result.complaint) << dice << ": " << result.complaint->text;
+  }
+}
+
+TEST(Plan, ACutOneKeepsTheStepsThatAreLeft) {
+  const Plan whole = make_plan(7);
+  const Plan some = cut(whole, {0, 3, 5});
+  ASSERT_EQ(some.steps.size(), 3u);
+  EXPECT_EQ(some.steps[1].number, 3u);
+  EXPECT_EQ(some.steps[1].dice, whole.steps[3].dice);
+  EXPECT_EQ(some.agents, whole.agents);
+}
+
+TEST(Minimise, LeavesAFewStepsThatStillFail) {
+  const auto mutation = Mutation::approval_skips_delay;
+  Plan plan;
+  SeedReport report;
+  for (std::uint64_t seed = 1; !report.complaint; ++seed) {
+    plan = make_plan(seed);
+    report = run_apart(plan, mutation);
+  }
+  const Plan least = minimise(plan, *report.complaint, mutation, 300);
+  EXPECT_LE(least.steps.size(), 4u) << "of " << plan.steps.size();
+  const auto again = run_apart(least, mutation);
+  ASSERT_TRUE(again.complaint);
+  EXPECT_EQ(again.complaint->oracle, report.complaint->oracle);
+  EXPECT_FALSE(run_apart(least, std::nullopt).complaint);
+}
+
+// Each deliberate bug, and which oracle has to say so. Without one of these, the oracle is the bug.
+struct Expected {
+  Mutation mutation;
+  std::set<std::string> oracles;
+};
+
+TEST(Mutations, AreCaughtByTheirOracles) {
+  const std::vector<Expected> expected = {
+      {Mutation::acknowledge_before_sync, {"I1 commit first", "I5 durable first", "durability"}},
+      {Mutation::lose_acknowledged, {"durability"}},
+      {Mutation::dispatch_before_durable, {"I1 commit first"}},
+      {Mutation::answer_before_durable, {"I5 durable first"}},
+      {Mutation::ignore_epoch, {"I3 epochs"}},
+      {Mutation::ignore_guard, {"I6 halts"}},
+      {Mutation::ignore_halt, {"I6 halts"}},
+      {Mutation::no_halt_recheck, {"I6 halts"}},
+      {Mutation::no_epoch_recheck, {"I3 epochs"}},
+      {Mutation::digest_not_bound, {"I7 binding"}},
+      {Mutation::requester_approves, {"I7 binding"}},
+      {Mutation::anybody_approves, {"I7 binding", "I10 rights"}},
+      {Mutation::approval_skips_delay, {"two steps"}},
+      {Mutation::policy_denial_ignored, {"policy"}},
+      {Mutation::second_decision, {"I2 one decision"}},
+      {Mutation::blind_retry, {"I4 one effect"}},
+      {Mutation::key_per_attempt, {"I4 one effect", "TRUTH"}},
+      {Mutation::same_key_acts_again, {"I4 one effect", "answers"}},
+      {Mutation::lost_is_failed, {"TRUTH"}},
+      {Mutation::crash_is_failed, {"TRUTH"}},
+      {Mutation::crash_is_forgotten, {"END"}},
+      {Mutation::probe_guesses, {"TRUTH"}},
+      {Mutation::settles_twice, {"I12 budgets"}},
+      {Mutation::settles_nothing, {"I12 budgets"}},
+      {Mutation::no_budget_reserved, {"I12 budgets"}},
+      {Mutation::holds_never_expire, {"END"}},
+      {Mutation::fold_miscounts, {"I8 replicas"}},
+      {Mutation::snapshot_forgets, {"I8 replicas"}},
+  };
+  ASSERT_EQ(expected.size(), kMutations);
+  std::vector<Mutation> mutations;
+  for (const auto& one : expected) mutations.push_back(one.mutation);
+  const auto caught = hunt(mutations, 200, 2);
+  for (std::size_t i = 0; i < caught.size(); ++i) {
+    ASSERT_TRUE(caught[i].complaint) << to_string(mutations[i]) << " was not caught";
+    EXPECT_TRUE(expected[i].oracles.contains(caught[i].complaint->oracle))
+        << to_string(mutations[i]) << " was caught by " << caught[i].complaint->oracle << ": "
+        << caught[i].complaint->text;
+  }
+}
+
+// The simulated engine under clients that do not wait for each other, and crashes: what was durable
+// is linearizable, where an append whose callback never came may have happened.
+TEST(SimLog, IsLinearizableAcrossCrashes) {
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    machine::reset();
+    Rng rng(seed);
+    Schedule schedule;
+    Trace trace(Trace::Keep::digest);
+    Coverage coverage;
+    Disk disk([](const Append&) {});
+    const LogId name{"s"};
+    const auto open = [&] {
+      return std::make_unique<SimLog>(
+          SimLogWorld{disk, schedule, trace, coverage, [](const Append&) {}}, rng.next());
+    };
+    auto log = open();
+    std::vector<LogOperation> history;
+    std::uint64_t moment = 0;
+    for (std::uint64_t i = 1; i <= 40; ++i) {
+      LogOperation made;
+      made.called = ++moment;
+      if (rng.one_in(12)) {
+        log->crash();
+        log = open();
+      } else if (rng.one_in(3)) {
+        for (Position from{1};;) {
+          const auto page = log->read(name, from, {});
+          if (page->empty()) break;
+          for (const auto& entry : *page) made.entries.push_back(std::stoull(entry.bytes));
+          from = page->back().position.next();
+        }
+        made.returned = ++moment;
+        history.push_back(made);
+      } else {
+        made.kind = LogOperation::Kind::append;
+        made.entry = i;
+        made.expected_tail = log->head(name)->tail.value;
+        Append append;
+        append.id.bytes[0] = static_cast<std::uint8_t>(i);
+        append.parts.push_back({.log = name,
+                                .expected_tail = Position{made.expected_tail},
+                                .epoch = {},
+                                .entries = {std::to_string(i)},
+                                .next_due = {}});
+        const std::size_t at = history.size();
+        history.push_back(made);
+        const auto done = log->append(std::move(append), [&, at](const Status& status) {
+          if (!status) return;
+          history[at].returned = ++moment;
+          history[at].accepted = true;
+        });
+        ASSERT_TRUE(done);
+      }
+      for (auto steps = rng.below(4); steps > 0 && schedule.next(); --steps) {
+        machine::advance_to(std::max(*schedule.next(), machine::now()));
+        schedule.run_one();
+      }
+    }
+    const auto judgement = judge(history);
+    EXPECT_EQ(judgement.verdict, Linearity::linearizable) << "seed " << seed << "\n"
+                                                          << judgement.explanation;
+  }
+}
+
+}  // namespace
+}  // namespace gavel::simulation

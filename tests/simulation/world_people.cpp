@@ -1,0 +1,164 @@
+// People: they vote on what is held, say what became of what is unknown, halt and resume. Some are
+// slow, some vote twice, some on something else.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/codec.hpp"
+#include "world.hpp"
+
+namespace gavel::simulation {
+namespace {
+
+// Longer than any late effect: whoever says what happened has waited until it had.
+constexpr Instant kLooksAfter = std::chrono::seconds(20);
+
+Caller person(const std::string& name, Role role) {
+  return Caller{Principal{name}, {role}};
+}
+
+bool acts_here(const OpenIntent& intent, Phase phase) {
+  return intent.phase == phase;
+}
+
+asio::awaitable<void> halt_task(Harness& harness, Auditor& auditor, Trace& trace, std::string scope,
+                                LogId control, std::optional<HaltMode> mode, Caller caller) {
+  const Status changed = mode ? co_await harness.halt(scope, *mode, "an incident", caller)
+                              : co_await harness.resume(scope, "it is over", caller);
+  trace.line(fmt::format("{} {}: {}", mode ? to_string(*mode) : "resume", scope,
+                         changed ? "done" : changed.error().message.substr(0, 80)));
+  if (!mode) auditor.lift_ended(control, changed);
+  if (changed) auditor.halt_changed(control, mode);
+}
+
+}  // namespace
+
+void World::vote(VoteKind kind, Verdict verdict, std::uint64_t dice) {
+  if (process_) spawn(vote_task(kind, verdict, dice));
+}
+
+asio::awaitable<void> World::vote_task(VoteKind kind, Verdict verdict, std::uint64_t dice) {
+  Rng rng(dice);
+  const auto pending = co_await process_->harness->pending();
+  if (!pending) co_return;
+  std::vector<PendingView> held;
+  for (const auto& view : *pending) {
+    if (acts_here(view.intent, Phase::held)) held.push_back(view);
+  }
+  if (held.empty()) co_return;
+  const PendingView view = held[rng.below(held.size())];
+  Cast cast;
+  cast.session = view.session;
+  cast.intent = view.intent.id;
+  cast.person = rng.one_in(2) ? "ann" : "ben";
+  cast.verdict = verdict;
+  cast.digest = view.intent.proposal.digest;
+  if (kind == VoteKind::other_digest) cast.digest.bytes[0] ^= 1;
+  Caller caller = person(cast.person, Role::approver);
+  if (kind == VoteKind::own) {
+    cast.person = view.intent.proposal.requester.value;
+    cast.may = false;
+    caller = Caller{view.intent.proposal.requester, {Role::driver, Role::approver}};
+  }
+  auditor_.cast(cast);
+  if (kind == VoteKind::twice) spawn(cast_task(cast, caller));
+  co_await cast_task(cast, caller);
+}
+
+asio::awaitable<void> World::cast_task(Cast cast, Caller caller) {
+  CastVote vote;
+  vote.intent = cast.intent;
+  vote.verdict = cast.verdict;
+  vote.digest = cast.digest;
+  vote.reason = "looked at it";
+  const auto voted = co_await process_->harness->vote(cast.session, vote, caller);
+  say(fmt::format("vote {}#{} {} by {}: {}", cast.session.value, cast.intent.value,
+                  to_string(cast.verdict), cast.person,
+                  voted ? "counts" : voted.error().message.substr(0, 80)));
+  if (voted) {
+    auditor_.voted(cast);
+  } else {
+    ++coverage_[fmt::format("vote: {}", to_string(voted.error().code))];
+  }
+}
+
+namespace {
+
+asio::awaitable<void> look_task(Harness& harness, std::function<void(const PendingView&)> found,
+                                std::uint64_t dice) {
+  Rng rng(dice);
+  const auto pending = co_await harness.pending();
+  if (!pending) co_return;
+  std::vector<PendingView> unknown;
+  for (const auto& view : *pending) {
+    if (view.intent.phase == Phase::unknown) unknown.push_back(view);
+  }
+  if (!unknown.empty()) found(unknown[rng.below(unknown.size())]);
+}
+
+}  // namespace
+
+void World::resolve_later(std::uint64_t dice) {
+  if (!process_) return;
+  const auto found = [this, dice](const PendingView& view) {
+    schedule_.after(kLooksAfter, [this, session = view.session, intent = view.intent.id, dice] {
+      resolve(session, intent, dice);
+    });
+  };
+  spawn(look_task(*process_->harness, found, dice));
+}
+
+void World::resolve(LogId session, IntentId intent, std::uint64_t /*dice*/) {
+  // It may be in flight once more by now.
+  const ModelIntent* known = auditor_.model().find(session, intent);
+  if (!process_ || known == nullptr || known->phase() != "unknown") return;
+  const bool happened = auditor_.happened(session, intent);
+  const OutcomeKind kind = happened ? OutcomeKind::ok : OutcomeKind::failed;
+  auditor_.resolved(session, intent, kind);
+  spawn(resolve_task(session, intent, kind));
+}
+
+asio::awaitable<void> World::resolve_task(LogId session, IntentId intent, OutcomeKind kind) {
+  Resolve resolve;
+  resolve.intent = intent;
+  resolve.kind = kind;
+  resolve.reason = "looked at the bank's books";
+  const auto resolved =
+      co_await process_->harness->resolve(session, resolve, person("ann", Role::approver));
+  say(fmt::format("resolve {}#{} {}: {}", session.value, intent.value, to_string(kind),
+                  resolved ? "done" : resolved.error().message.substr(0, 80)));
+}
+
+void World::change_halt(std::string scope, std::optional<HaltMode> mode, Rng rng) {
+  if (!process_) return;
+  const auto control = control_log_of(scope);
+  if (!control) return;
+  if (!mode) auditor_.lift_requested(*control);
+  const bool admin = !mode || rng.one_in(2);
+  spawn(halt_task(*process_->harness, auditor_, trace_, std::move(scope), *control, mode,
+                  person(admin ? "root" : "watchdog", admin ? Role::admin : Role::observer)));
+}
+
+void World::halt_outside(std::string scope) {
+  if (!process_) return;
+  const auto control = control_log_of(scope);
+  const auto head = process_->log->head(*control);
+  if (!head) return;
+  Entry entry;
+  entry.at = clock_.now();
+  entry.author = Principal{"outside"};
+  entry.role = Role::observer;
+  entry.body = HaltRaised{HaltMode::halt, "another process saw it"};
+  Append append;
+  append.id.bytes[0] = 1;
+  append.id.bytes[1] = static_cast<std::uint8_t>(head->tail.value);
+  AppendPart part;
+  part.log = *control;
+  part.expected_tail = head->tail;
+  part.entries.push_back(encode(entry));
+  part.raises_barrier = true;
+  append.parts.push_back(std::move(part));
+  if (process_->log->append(std::move(append), {})) ++coverage_["halt: by another process"];
+}
+
+}  // namespace gavel::simulation
