@@ -207,6 +207,11 @@ struct Model::Reader {
     intent->running = false;
     intent->unknown = outcome.kind == OutcomeKind::unknown;
     intent->outcome = outcome;
+    // A read that nobody waited for, or whose process ended, owes nobody its failure.
+    intent->delivered = outcome.kind == OutcomeKind::failed &&
+                        intent->proposal.effect == Effect::read &&
+                        (outcome.code == "cancelled" ||
+                         (outcome.source == OutcomeSource::recovery && !outcome.code.empty()));
     ++model.coverage_[fmt::format("outcome: {} by {}", to_string(outcome.kind),
                                   to_string(outcome.source))];
     if (outcome.kind == OutcomeKind::unknown) {
