@@ -79,7 +79,7 @@ struct Command {
   std::vector<std::string>* rest = nullptr;  // of program()
   std::string rest_help;
   std::vector<Command> subcommands;
-  // The exit code, or the error that becomes one. Empty where there are subcommands.
+  // The exit code, or the error that becomes one. Empty where a subcommand is needed.
   std::function<Result<int>(Context&)> run;
 };
 

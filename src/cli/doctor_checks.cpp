@@ -11,7 +11,9 @@
 #include "cli/daemon.hpp"
 #include "cli/discovery.hpp"
 #include "cli/format.hpp"
+#include "cli/tool_text.hpp"
 #include "policy/parse.hpp"
+#include "policy/tool_flags.hpp"
 
 namespace gavel {
 namespace fs = std::filesystem;
@@ -219,6 +221,24 @@ void check_upstreams(const Client& client, std::vector<Finding>& out) {
   }
 }
 
+// Tools that wait for a person, or look suspicious.
+void check_tools(const Client& client, std::vector<Finding>& out) {
+  const auto answer = client.get("/v1/tools");
+  const auto* tools = answer ? find_array(*answer, "tools") : nullptr;
+  if (tools == nullptr) return;
+  std::size_t well = 0;
+  for (const auto& tool : *tools) {
+    const auto marks = marks_text(tool);
+    if (marks.empty()) {
+      ++well;
+      continue;
+    }
+    const auto name = for_display(reveal_hidden(string_or(tool, "name")), 200);
+    out.push_back({Health::warning, "tool " + name, marks, "look: gavel tools diff " + name});
+  }
+  out.push_back({Health::ok, "tools", count_text(well, "tool") + " as accepted", {}});
+}
+
 void check_halts(const Client& client, std::vector<Finding>& out) {
   const auto answer = client.get("/v1/halts");
   const auto* halts = answer ? find_array(*answer, "halts") : nullptr;
@@ -277,6 +297,7 @@ void check_daemon(const Context& context, const Result<Client>& client, std::vec
   }
   if (!check_health(context, *client, out)) return;
   check_upstreams(*client, out);
+  check_tools(*client, out);
   check_halts(*client, out);
 }
 

@@ -115,6 +115,10 @@ std::string summarize_reason(const json::value& e) {
 std::string summarize_policy(const json::value& e) {
   return text(e, "version").substr(0, 12);
 }
+std::string summarize_tool(const json::value& e) {
+  return fmt::format("{} {}{}", text(e, "tool"), text(e, "digest").substr(0, 12),
+                     with(": ", e, "reason"));
+}
 std::string summarize_budget(const json::value& e) {
   return fmt::format("{} for {}#{}: {}, {}", text(e, "budget"), text(e, "session"),
                      number(e, "intent"),
@@ -141,6 +145,8 @@ constexpr std::array kSummaries = {
     Row{"policy_activated", summarize_policy},
     Row{"budget_reserved", summarize_budget},
     Row{"budget_settled", summarize_budget},
+    Row{"tool_pinned", summarize_tool},
+    Row{"tool_refused", summarize_tool},
 };
 
 // The kind's own tone, or that of what it says.

@@ -55,7 +55,7 @@ std::string with_choices(std::string text, const std::vector<std::string>& choic
 
 std::string usage(const Command& command, const std::string& path) {
   std::string out = path;
-  if (!command.subcommands.empty()) return out + " COMMAND ...";
+  if (!command.subcommands.empty() && !command.run) return out + " COMMAND ...";
   if (!command.options.empty()) out += " [options]";
   for (const auto& argument : command.positionals) {
     const bool many = std::holds_alternative<std::vector<std::string>*>(argument.target);
@@ -123,7 +123,7 @@ std::string markdown_text(std::string_view text) {
 }
 
 void add_reference(const Command& command, const std::string& path, std::string& out) {
-  if (command.subcommands.empty()) {
+  if (command.run) {
     out += fmt::format("\n## {}\n\n{}.\n", path, markdown_text(command.summary));
     if (!command.description.empty()) {
       out += "\n" + wrap(markdown_text(command.description), 100, "") + "\n";
@@ -136,7 +136,6 @@ void add_reference(const Command& command, const std::string& path, std::string&
     for (const auto& [label, text] : lines) {
       out += fmt::format("| `{}` | {} |\n", label, markdown_text(text));
     }
-    return;
   }
   for (const auto& sub : command.subcommands) {
     if (!sub.hidden) add_reference(sub, path + " " + sub.name, out);

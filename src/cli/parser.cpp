@@ -51,7 +51,7 @@ void build(CLI::App& app, const Command& command) {
   app.fallthrough();
   for (const auto& option : command.options) bind(app, option);
   for (const auto& argument : command.positionals) bind(app, argument);
-  if (!command.subcommands.empty()) app.require_subcommand(1);
+  if (!command.subcommands.empty()) app.require_subcommand(command.run ? 0 : 1, 1);
   for (const auto& sub : command.subcommands) {
     auto* child = app.add_subcommand(sub.name, sub.summary);
     build(*child, sub);
@@ -118,6 +118,7 @@ Result<Walk> walk(const Command& root, const std::vector<std::string>& words) {
     }
     if (at.command->subcommands.empty()) continue;
     const auto* next = find_subcommand(*at.command, word);
+    if (next == nullptr && at.command->run) continue;
     if (next == nullptr) {
       std::vector<std::string_view> names;
       for (const auto& sub : at.command->subcommands) {

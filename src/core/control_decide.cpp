@@ -1,10 +1,11 @@
-// Decisions about control logs: halts, and the room of budgets.
+// Decisions about control logs: halts, the room of budgets, and which tools are accepted.
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "core/control_budget.hpp"
 #include "core/decide.hpp"
+#include "core/rights.hpp"
 
 namespace gavel {
 namespace {
@@ -102,6 +103,39 @@ Result<std::vector<Entry>> decide(const ControlState& state, const LiftHalt& com
   }
   return std::vector{
       control_entry(command.by, command.role, command.now, HaltLifted{command.reason})};
+}
+
+Result<std::vector<Entry>> decide(const ControlState& state, const PinTool& command) {
+  const auto pin = state.pins.find(command.tool);
+  const bool known = pin != state.pins.end();
+  if (command.role == Role::decider && known) {
+    return fail(ErrorCode::conflict,
+                fmt::format("{} was seen before; a person decides", command.tool));
+  }
+  if (known && pin->second.by_person && pin->second.digest == command.digest) {
+    return fail(ErrorCode::conflict, fmt::format("{} accepted this definition of {} already",
+                                                 pin->second.by.value, command.tool));
+  }
+  if (!known && state.pins.size() >= kPinsMax) {
+    return fail(ErrorCode::conflict,
+                fmt::format("{} tools of this server are accepted, and no more can be", kPinsMax));
+  }
+  std::vector entries{control_entry(command.by, command.role, command.now,
+                                    ToolPinned{command.tool, command.digest, command.definition})};
+  TRY(check_rights(entries.front()));
+  return entries;
+}
+
+Result<std::vector<Entry>> decide(const ControlState& state, const RefuseTool& command) {
+  const auto pin = state.pins.find(command.tool);
+  if (pin != state.pins.end() && pin->second.refused == command.digest) {
+    return fail(ErrorCode::conflict, fmt::format("{} refused this definition of {} already",
+                                                 pin->second.refused_by.value, command.tool));
+  }
+  std::vector entries{control_entry(command.by, command.role, command.now,
+                                    ToolRefused{command.tool, command.digest, command.reason})};
+  TRY(check_rights(entries.front()));
+  return entries;
 }
 
 }  // namespace gavel

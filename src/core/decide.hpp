@@ -224,6 +224,28 @@ struct LiftHalt {
 Result<std::vector<Entry>> decide(const ControlState& state, const RaiseHalt& command);
 Result<std::vector<Entry>> decide(const ControlState& state, const LiftHalt& command);
 
+// For the control log of a server: what it says of a tool is accepted, by a person, or by Gavel at
+// first sight (role decider). Errors: conflict (it is already; for Gavel: there is a pin, or no
+// room), permission_denied.
+struct PinTool {
+  Principal by;
+  Role role = Role::admin;
+  std::string tool;
+  Digest digest;
+  Payload definition;
+  Timestamp now;
+};
+struct RefuseTool {
+  Principal by;
+  Role role = Role::admin;
+  std::string tool;
+  Digest digest;
+  std::string reason;
+  Timestamp now;
+};
+Result<std::vector<Entry>> decide(const ControlState& state, const PinTool& command);
+Result<std::vector<Entry>> decide(const ControlState& state, const RefuseTool& command);
+
 // Whether `control` lets an action of this effect be dispatched now; the error names the scope, who
 // and why. The executor asks it again between commit and dispatch (I3, I6).
 Status check_halts(const ControlView& control, Effect effect);

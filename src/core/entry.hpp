@@ -282,7 +282,8 @@ struct Outcome {
   Duration took{0};
   Principal resolver;  // of source person
   // Of failed and unknown: the ErrorCode of what went wrong, as text; empty where a server's own
-  // answer is the reason, and in entries of older logs.
+  // answer is the reason, and in entries of older logs. Of ok: why its result is not passed on,
+  // too_large.
   std::string code;
 
   static auto fields(auto& v, auto& self) {
@@ -440,6 +441,39 @@ struct BudgetSettled {
   bool operator==(const BudgetSettled&) const = default;
 };
 
+// In control/toolset/<server>: this definition of a tool is the accepted one from here on. Gavel
+// itself (a decider) pins only what has no pin; people may replace it.
+struct ToolPinned {
+  static constexpr std::uint16_t kKind = 25;
+  static constexpr std::string_view kName = "tool_pinned";
+  std::string tool;    // the server's own name of it: "query"
+  Digest digest;       // of the definition
+  Payload definition;  // canonical JSON of what is pinned (runtime/tool_trust.hpp)
+
+  static auto fields(auto& v, auto& self) {
+    v(1, "tool", self.tool);
+    v(2, "digest", self.digest);
+    v(3, "definition", self.definition);
+  }
+  bool operator==(const ToolPinned&) const = default;
+};
+
+// A person does not want this definition. What was pinned stays pinned, unless it is this one.
+struct ToolRefused {
+  static constexpr std::uint16_t kKind = 26;
+  static constexpr std::string_view kName = "tool_refused";
+  std::string tool;
+  Digest digest;
+  std::string reason;
+
+  static auto fields(auto& v, auto& self) {
+    v(1, "tool", self.tool);
+    v(2, "digest", self.digest);
+    v(3, "reason", self.reason);
+  }
+  bool operator==(const ToolRefused&) const = default;
+};
+
 // A kind that this build does not know, or a body that it cannot read: kept byte for byte, folded
 // as a skip.
 struct UnknownEntry {
@@ -451,7 +485,8 @@ struct UnknownEntry {
 
 using Body = std::variant<SessionOpened, EpochElected, IntentProposed, Vote, Held, Decision,
                           Attempt, Outcome, Delivered, Replayed, Probed, Refused, HaltRaised,
-                          HaltLifted, PolicyActivated, BudgetReserved, BudgetSettled, UnknownEntry>;
+                          HaltLifted, PolicyActivated, BudgetReserved, BudgetSettled, ToolPinned,
+                          ToolRefused, UnknownEntry>;
 
 struct Entry {
   Position position;  // 0 until it is sequenced

@@ -192,6 +192,8 @@ public:
   bool operator()(const HaltRaised&) { return false; }
   bool operator()(const HaltLifted&) { return false; }
   bool operator()(const PolicyActivated&) { return false; }
+  bool operator()(const ToolPinned&) { return false; }
+  bool operator()(const ToolRefused&) { return false; }
   bool operator()(const UnknownEntry&) { return false; }
 
   static bool fold_budget(std::map<std::string, Budget>& budgets, const BudgetReserved& reserved) {
@@ -251,6 +253,28 @@ private:
   const Entry& entry_;
 };
 
+bool fold_pin(ControlState& state, const Entry& entry, const ToolPinned& pinned) {
+  const bool by_person = entry.role != Role::decider;
+  const auto known = state.pins.find(pinned.tool);
+  if (pinned.tool.empty() || pinned.digest.is_zero()) return false;
+  if (known == state.pins.end() && state.pins.size() >= kPinsMax) return false;
+  // First sight is one: what somebody accepted or refused is for people to change.
+  if (known != state.pins.end() && !by_person) return false;
+  state.pins[pinned.tool] =
+      ToolPin{pinned.digest, entry.position, entry.author, by_person, entry.at, {}, {}};
+  return true;
+}
+
+bool fold_refusal(ControlState& state, const Entry& entry, const ToolRefused& refused) {
+  if (refused.tool.empty() || refused.digest.is_zero()) return false;
+  if (!state.pins.contains(refused.tool) && state.pins.size() >= kPinsMax) return false;
+  ToolPin& pin = state.pins[refused.tool];
+  if (pin.digest == refused.digest) pin = {};
+  pin.refused = refused.digest;
+  pin.refused_by = entry.author;
+  return true;
+}
+
 }  // namespace
 
 Folded fold(State& state, const Entry& entry) {
@@ -283,6 +307,10 @@ Folded fold(ControlState& state, const Entry& entry) {
       applied = Folder::fold_budget(state.budgets, *reserved);
     } else if (const auto* settled = std::get_if<BudgetSettled>(&entry.body)) {
       applied = Folder::fold_budget(state.budgets, *settled);
+    } else if (const auto* pinned = std::get_if<ToolPinned>(&entry.body)) {
+      applied = fold_pin(state, entry, *pinned);
+    } else if (const auto* refused = std::get_if<ToolRefused>(&entry.body)) {
+      applied = fold_refusal(state, entry, *refused);
     } else {
       applied = false;
     }

@@ -8,10 +8,10 @@ namespace gavel {
 namespace {
 
 const std::vector<Body> kBodies = {
-    SessionOpened{},  EpochElected{}, IntentProposed{}, Vote{},       Held{},
-    Decision{},       Attempt{},      Outcome{},        Delivered{},  Replayed{},
-    Probed{},         Refused{},      HaltRaised{},     HaltLifted{}, PolicyActivated{},
-    BudgetReserved{}, BudgetSettled{}};
+    SessionOpened{},  EpochElected{},  IntentProposed{}, Vote{},       Held{},
+    Decision{},       Attempt{},       Outcome{},        Delivered{},  Replayed{},
+    Probed{},         Refused{},       HaltRaised{},     HaltLifted{}, PolicyActivated{},
+    BudgetReserved{}, BudgetSettled{}, ToolPinned{},     ToolRefused{}};
 
 TEST(Rights, EveryRoleAppendsItsKindsAndNoOther) {  // I10
   using Names = std::set<std::string>;
@@ -19,13 +19,14 @@ TEST(Rights, EveryRoleAppendsItsKindsAndNoOther) {  // I10
       {Role::driver, {"session_opened", "epoch_elected", "intent"}},
       {Role::voter, {"vote"}},
       {Role::decider,
-       {"held", "decision", "refused", "replayed", "budget_reserved", "budget_settled"}},
+       {"held", "decision", "refused", "replayed", "budget_reserved", "budget_settled",
+        "tool_pinned"}},
       {Role::executor, {"attempt", "outcome", "probed", "delivered", "budget_settled"}},
       {Role::observer, {"halt"}},
-      {Role::approver, {"vote", "outcome"}},
+      {Role::approver, {"vote", "outcome", "tool_pinned", "tool_refused"}},
       {Role::admin,
        {"session_opened", "epoch_elected", "halt", "resume", "policy_activated", "vote", "outcome",
-        "refused"}},
+        "refused", "tool_pinned", "tool_refused"}},
   };
   ASSERT_EQ(kBodies.size() + 1, std::variant_size_v<Body>);
   for (const auto& [role, expected] : table) {

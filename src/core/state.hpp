@@ -185,6 +185,25 @@ struct Halt {
   bool operator==(const Halt&) const = default;
 };
 
+// What was accepted of one tool of a server, and what was not.
+//
+//   unseen ── first sight (a decider), or a person ──► pinned ── a person accepts another ──┐
+//      ▲                                                 │  ▲                               │
+//      └─────────── a person refuses what is pinned ─────┘  └───────────────────────────────┘
+//
+struct ToolPin {
+  Digest digest;           // of the accepted definition; zero where none is
+  Position position;       // of the entry that holds it
+  Principal by;            // who accepted it
+  bool by_person = false;  // and looked at it
+  Timestamp since;
+  Digest refused;  // the last definition that a person did not want; zero where none
+  Principal refused_by;
+  bool operator==(const ToolPin&) const = default;
+};
+// How many tools of one server may be pinned; more are held.
+inline constexpr std::size_t kPinsMax = 4096;
+
 // A control log's state.
 struct ControlState {
   LogId log;
@@ -194,6 +213,7 @@ struct ControlState {
   std::string policy_version;
   Position policy_position;
   std::map<std::string, Budget> budgets;
+  std::map<std::string, ToolPin> pins;  // by the server's own name of the tool
   std::uint64_t skipped = 0;
   bool operator==(const ControlState&) const = default;
 };

@@ -75,6 +75,8 @@ inline std::vector<Body> sample_bodies() {
       PolicyActivated{"v2", Payload::of("version: 1\n")},
       BudgetReserved{"b", LogId{"s"}, IntentId{3}, 1, Duration{60'000}},
       BudgetSettled{"b", LogId{"s"}, IntentId{3}, 1, Duration{30}},
+      ToolPinned{"query", digest_of("definition"), Payload::of(R"({"name":"query"})")},
+      ToolRefused{"query", digest_of("definition"), "it asks for keys"},
       UnknownEntry{4242,
                    std::string("\x0a\x03"
                                "abc",

@@ -32,6 +32,9 @@ Api::Api(asio::any_io_executor executor, Harness& harness, ApiOptions options)
   add("POST", "/v1/halts", Access::admin_or_observer, &Api::raise_halt);
   add("POST", "/v1/resume", Access::admin, &Api::resume);
   add("GET", "/v1/tools", Access::any, &Api::tools);
+  add("GET", "/v1/tools/{}", Access::not_only_driver, &Api::tool);
+  add("POST", "/v1/tools/{}/accept", Access::approver_or_admin, &Api::accept_tool);
+  add("POST", "/v1/tools/{}/refuse", Access::approver_or_admin, &Api::refuse_tool);
   add("GET", "/v1/upstreams", Access::not_only_driver, &Api::upstreams);
   add("GET", "/v1/policy", Access::any, &Api::policy);
   add("POST", "/v1/policy/explain", Access::any, &Api::explain);

@@ -1,9 +1,11 @@
 #pragma once
 // The HTTP API of docs/api.md: it turns requests into calls of the harness and its answers into
 // JSON. It holds no state of its own. One file per topic: api.cpp routes and answers,
-// api_sessions.cpp, api_control.cpp (halts, votes, policy, tools) and api_watch.cpp (streams).
+// api_sessions.cpp, api_control.cpp (halts, votes, policy), api_tools.cpp and api_watch.cpp
+// (streams).
 
 #include <boost/asio/any_io_executor.hpp>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -93,10 +95,19 @@ private:
   asio::awaitable<Answer> halts(Request& request);
   asio::awaitable<Answer> raise_halt(Request& request);
   asio::awaitable<Answer> resume(Request& request);
-  asio::awaitable<Answer> tools(Request& request);
   asio::awaitable<Answer> upstreams(Request& request);
   asio::awaitable<Answer> policy(Request& request);
   asio::awaitable<Answer> explain(Request& request);
+
+  // api_tools.cpp
+  asio::awaitable<Answer> tools(Request& request);
+  asio::awaitable<Answer> tool(Request& request);
+  asio::awaitable<Answer> accept_tool(Request& request);
+  asio::awaitable<Answer> refuse_tool(Request& request);
+  asio::awaitable<Answer> judge_tool(Request& request, bool accept);
+  // Of all servers, attached ones too, by name.
+  asio::awaitable<Result<std::map<std::string, ToolView>>> all_tools(Caller caller);
+  asio::awaitable<Result<ToolView>> tool_named(Caller caller, std::string name);
 
   // api_watch.cpp
   asio::awaitable<void> watch_session(Request& request);

@@ -1,9 +1,8 @@
-// Votes, halts, tools and policy.
+// Votes, halts, servers and policy.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <map>
 
 #include "base/text.hpp"
 #include "gateway/api.hpp"
@@ -138,21 +137,6 @@ asio::awaitable<Api::Answer> Api::resume(Request& request) {
   co_return co_await halts(request);
 }
 
-asio::awaitable<Api::Answer> Api::tools(Request& request) {
-  auto found = co_await harness_.tools(request.caller);
-  if (!found) co_return std::unexpected(found.error());
-  std::map<std::string, json::object> tools;
-  for (const auto& tool : *found) tools.emplace(tool.name, tool_json(tool));
-  for (const auto& server : harness_.attached()) {
-    found = co_await harness_.tools(request.caller, server);
-    if (!found) co_return std::unexpected(found.error());
-    for (const auto& tool : *found) tools.emplace(tool.name, tool_json(tool));
-  }
-  json::array list;
-  for (auto& [name, tool] : tools) list.push_back(std::move(tool));
-  co_return write_json(json::object{{"tools", std::move(list)}});
-}
-
 asio::awaitable<Api::Answer> Api::upstreams(Request&) {
   json::array list;
   auto names = harness_.upstreams();
@@ -189,8 +173,8 @@ asio::awaitable<Api::Answer> Api::explain(Request& request) {
   }
   call.arguments = arguments != nullptr ? arguments : &no_arguments;
   // What the server says of its tool counts too, where it is known.
-  if (const auto tools =
-          co_await harness_.tools(request.caller, std::string(split_tool_name(call.tool).first))) {
+  if (const auto tools = co_await harness_.tools(
+          request.caller, std::string(split_tool_name(call.tool).first), HeldTools::shown)) {
     for (const auto& tool : *tools) {
       if (tool.name == call.tool) call.hints = hints_of(tool.definition);
     }

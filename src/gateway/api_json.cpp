@@ -123,7 +123,7 @@ json::object halt_json(const HaltView& view) {
 }
 
 json::object tool_json(const ToolView& tool) {
-  return {
+  json::object made{
       {"name", tool.name},
       {"toolset", tool.toolset},
       {"effect", to_string(tool.effect)},
@@ -132,6 +132,21 @@ json::object tool_json(const ToolView& tool) {
       {"listed", tool.listed_in_catalogue},
       {"definition", tool.definition},
   };
+  if (tool.pin_log.empty()) return made;
+  made["standing"] = to_string(tool.standing);
+  made["digest"] = tool.digest.hex();
+  json::array flags;
+  for (const auto& flag : tool.flags) {
+    flags.push_back(
+        json::object{{"kind", to_string(flag.kind)}, {"where", flag.where}, {"text", flag.text}});
+  }
+  made["flags"] = std::move(flags);
+  if (!tool.pin.digest.is_zero()) {
+    made["accepted"] = json::object{{"digest", tool.pin.digest.hex()},
+                                    {"by", tool.pin.by.value},
+                                    {"since", to_iso8601(tool.pin.since)}};
+  }
+  return made;
 }
 
 json::object upstream_json(const std::string& name, const UpstreamStatus& status) {

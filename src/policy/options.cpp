@@ -16,6 +16,12 @@ constexpr std::array<std::string_view, 4> kEffects = {"read", "write", "destruct
 constexpr std::array<std::string_view, 4> kVerdicts = {"allow", "ask", "two_step", "deny"};
 constexpr std::array<std::string_view, 4> kScopes = {"session", "agent", "toolset", "everything"};
 
+constexpr std::array<std::string_view, 4> kPins = {"off", "first_use", "first_list", "ask"};
+constexpr std::array<std::string_view, 3> kFlagModes = {"off", "warn", "hold"};
+
+constexpr double kResultMin = 1u << 10;
+constexpr double kResultMax = 16u << 20;
+
 constexpr Option kRateOptions[] = {
     {.name = "per_second",
      .kind = number,
@@ -108,6 +114,11 @@ constexpr Option kToolOptions[] = {
     {.name = "output_schema",
      .kind = json_schema,
      .doc = "JSON Schema of `structuredContent`, checked instead of the server's own."},
+    {.name = "result_limit",
+     .kind = count,
+     .doc = "How many bytes of JSON a result may have; the server's `result_limit` where unset.",
+     .min = kResultMin,
+     .max = kResultMax},
 };
 constexpr OptionGroup kTool = {"tool", "One tool of a server, by the server's own name.",
                                kToolOptions};
@@ -152,6 +163,24 @@ constexpr Option kServerOptions[] = {
      .preset = "60s",
      .min = 1,
      .max = 24 * kHour},
+    {.name = "pins",
+     .kind = choice,
+     .doc = "Which tools are accepted unseen: each at `first_use`, those of the `first_list`, or "
+            "none (`ask`). A changed tool always waits for a person, but with `off`.",
+     .preset = "first_use",
+     .choices = kPins},
+    {.name = "flags",
+     .kind = choice,
+     .doc = "What hidden characters and instructions in a tool's definition do: `hold` it until a "
+            "person accepts it, `warn`, or nothing.",
+     .preset = "hold",
+     .choices = kFlagModes},
+    {.name = "result_limit",
+     .kind = count,
+     .doc = "How many bytes of JSON a result may have. A larger one is recorded and not passed on.",
+     .preset = "1048576",
+     .min = kResultMin,
+     .max = kResultMax},
     {.name = "tools",
      .kind = groups_by_name,
      .doc = "What is known of its tools. A tool that is not listed counts as destructive.",

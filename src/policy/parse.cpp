@@ -70,6 +70,17 @@ std::optional<json::value> schema_of(const json::value& settings, std::string_vi
   return schema == nullptr ? std::nullopt : std::optional<json::value>(*schema);
 }
 
+Pins pins_of(std::string_view text) {
+  if (text == "off") return Pins::off;
+  if (text == "ask") return Pins::ask;
+  return text == "first_list" ? Pins::first_list : Pins::first_use;
+}
+
+FlagMode flag_mode_of(std::string_view text) {
+  if (text == "off") return FlagMode::off;
+  return text == "warn" ? FlagMode::warn : FlagMode::hold;
+}
+
 // Turns checked settings into a policy's content, and finds what one option alone does not show.
 class PolicyBuilder {
 public:
@@ -178,6 +189,9 @@ private:
     server.concurrency_max = count_of(settings, "concurrency");
     server.queue_max = count_of(settings, "queue");
     server.timeout = duration_of(settings, "timeout");
+    server.pins = pins_of(text_of(settings, "pins"));
+    server.flags = flag_mode_of(text_of(settings, "flags"));
+    server.result_limit = count_of(settings, "result_limit");
     if (name == kOwnToolset && !find_option(name, "timeout")) server.timeout = own_tools().timeout;
     if (const auto* rate = find(settings, "rate")) {
       const auto* per_second = find(*rate, "per_second");
@@ -292,6 +306,9 @@ private:
     }
     tool.input_schema = schema_of(settings, "input_schema");
     tool.output_schema = schema_of(settings, "output_schema");
+    if (find(settings, "result_limit") != nullptr) {
+      tool.result_limit = count_of(settings, "result_limit");
+    }
     if (tool.attempts_max > 1 && tool.effect != Effect::read && tool.idempotent != true) {
       error({"servers", server, "tools", name, "retries"},
             "a call that may act twice cannot be retried; declare `idempotent: true` if the same "

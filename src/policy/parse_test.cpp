@@ -28,8 +28,11 @@ servers:
     queue: 8
     rate: {per_second: 2.5, burst: 40}
     timeout: 10s
+    pins: first_list
+    flags: warn
+    result_limit: 2048
     tools:
-      query: {effect: read, sql: sql, retries: 2}
+      query: {effect: read, sql: sql, retries: 2, result_limit: 4096}
       refund:
         effect: write
         idempotent: true
@@ -76,6 +79,10 @@ daemon: {listen: "[::1]:0", hold_patience: 5s, hold_patience_with_progress: 6s, 
   EXPECT_EQ(pg.rate.per_second, 2.5);
   EXPECT_EQ(pg.rate.burst, 40u);
   EXPECT_EQ(pg.timeout, Duration{10'000});
+  EXPECT_EQ(pg.pins, Pins::first_list);
+  EXPECT_EQ(pg.flags, FlagMode::warn);
+  EXPECT_EQ(pg.result_limit, 2048u);
+  EXPECT_EQ((*policy)->tool("pg__query")->result_limit, 4096u);
   const ToolSpec* refund = (*policy)->tool("pg__refund");
   ASSERT_NE(refund, nullptr);
   EXPECT_EQ(refund->effect, Effect::write);
@@ -100,7 +107,7 @@ daemon: {listen: "[::1]:0", hold_patience: 5s, hold_patience_with_progress: 6s, 
   EXPECT_EQ(rule.verdict, Verdict::two_step);
   EXPECT_EQ(rule.utc_minutes, std::pair(22 * 60, 6 * 60));
   EXPECT_THAT(rule.effects, testing::ElementsAre(Effect::write, Effect::destructive));
-  EXPECT_EQ(rule.line, 33);
+  EXPECT_EQ(rule.line, 36);
   ASSERT_EQ((*policy)->budgets().size(), 1u);
   EXPECT_EQ((*policy)->budgets()[0].calls, 100u);
   EXPECT_EQ((*policy)->budgets()[0].wall_clock, Duration{600'000});
@@ -137,6 +144,9 @@ TEST(ParsePolicy, DefaultsOfTheTableAreThoseOfTheStructs) {
   EXPECT_EQ(read.concurrency_max, plain.concurrency_max);
   EXPECT_EQ(read.queue_max, plain.queue_max);
   EXPECT_EQ(read.timeout, plain.timeout);
+  EXPECT_EQ(read.pins, plain.pins);
+  EXPECT_EQ(read.flags, plain.flags);
+  EXPECT_EQ(read.result_limit, plain.result_limit);
   EXPECT_EQ(read.rate.per_second, plain.rate.per_second);
   EXPECT_EQ(read.rate.burst, plain.rate.burst);
   const Defaults& defaults = (*policy)->defaults();

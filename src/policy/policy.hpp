@@ -42,12 +42,24 @@ struct ToolSpec {
   std::optional<ProbeSpec> probe;
   // Arguments that are classed by what they say, each call anew; may be empty.
   std::string sql_argument;
-  std::string shell_argument;                // a shell command
-  std::string path_argument;                 // a file, or a list of files
-  bool path_deep = false;                    // what lies below it is read, too
-  std::optional<json::value> input_schema;   // checked beside the server's own
-  std::optional<json::value> output_schema;  // checked instead of the server's own
+  std::string shell_argument;                 // a shell command
+  std::string path_argument;                  // a file, or a list of files
+  bool path_deep = false;                     // what lies below it is read, too
+  std::optional<json::value> input_schema;    // checked beside the server's own
+  std::optional<json::value> output_schema;   // checked instead of the server's own
+  std::optional<std::uint64_t> result_limit;  // bytes; the server's where unset
 };
+
+// What happens to tools of a server that were never seen.
+enum class Pins : std::uint8_t {
+  off,         // nothing is pinned, and no change is noticed
+  first_use,   // each is accepted when it is first seen
+  first_list,  // those of the server's first list are; whatever comes later asks
+  ask,         // a person accepts each
+};
+// What a flag that holds a tool (policy/tool_flags.hpp) does.
+enum class FlagMode : std::uint8_t { off, warn, hold };
+inline constexpr std::uint64_t kResultLimit = 1u << 20;
 
 struct RateSpec {
   double per_second = 0;  // 0: unlimited
@@ -75,6 +87,9 @@ struct ServerSpec {
   std::uint64_t queue_max = 256;
   RateSpec rate;
   Duration timeout{60'000};
+  Pins pins = Pins::first_use;
+  FlagMode flags = FlagMode::hold;
+  std::uint64_t result_limit = kResultLimit;  // bytes
   std::map<std::string, ToolSpec> tools;
 };
 

@@ -39,7 +39,9 @@ CallAnswer of_outcome(const std::string& name, const std::string& tool, const Ou
   }
   if (outcome.kind == OutcomeKind::failed) {
     if (outcome.source == OutcomeSource::call) answer.rpc_error = refusal_in(result);
-    if (answer.rpc_error.empty() && !result.empty() && outcome.source == OutcomeSource::call) {
+    const bool too_large = outcome.code == to_string(ErrorCode::too_large);
+    if (answer.rpc_error.empty() && !result.empty() && !too_large &&
+        outcome.source == OutcomeSource::call) {
       answer.kind = AnswerKind::result;
       answer.result = std::move(result);
       return answer;
@@ -53,6 +55,14 @@ CallAnswer of_outcome(const std::string& name, const std::string& tool, const Ou
     return answer;
   }
   if (outcome.source == OutcomeSource::call) {
+    if (outcome.code == to_string(ErrorCode::too_large)) {
+      answer.kind = AnswerKind::result;
+      answer.result = text_result(fmt::format(
+          "{} acted ({}), and {}. Gavel does not pass it on. Ask for less, if the tool can: fewer "
+          "rows, a range, a filter, a page. A person finds the whole with: gavel show {}",
+          tool, name, outcome.reason, name));
+      return answer;
+    }
     if (!outcome.reason.empty()) {
       answer.code = ErrorCode::invalid_argument;
       answer.text = fmt::format(

@@ -29,6 +29,8 @@ void externalize(Entry& entry, std::vector<Blob>& blobs) {
     externalize_payload(probed->evidence, blobs);
   } else if (auto* policy = std::get_if<PolicyActivated>(&entry.body)) {
     externalize_payload(policy->source, blobs);
+  } else if (auto* pinned = std::get_if<ToolPinned>(&entry.body)) {
+    externalize_payload(pinned->definition, blobs);
   }
 }
 

@@ -67,11 +67,19 @@ void judge_result(const Tool* tool, Effect effect, RecordOutcome& outcome, std::
     outcome.reason = "the server's result is not acceptable JSON";
     return;
   }
+  const std::uint64_t limit = tool == nullptr ? kResultLimit : tool->result_limit;
+  const bool too_large = outcome.result.size > limit;
+  if (too_large) {
+    outcome.code = ErrorCode::too_large;
+    outcome.reason = fmt::format("its result has {} bytes; the limit is {} (result_limit)",
+                                 outcome.result.size, limit);
+  }
   if (bool_or(*result, "isError", false)) {
     outcome.kind = OutcomeKind::failed;
-    outcome.reason = first_text(*result);
+    if (!too_large) outcome.reason = first_text(*result);
     return;
   }
+  if (type != ResultType::complete) outcome.code.reset();
   if (type == ResultType::input_required) {
     // It did not act; a further round is an intent of its own (docs/adr/0013).
     outcome.kind = OutcomeKind::failed;
@@ -85,7 +93,7 @@ void judge_result(const Tool* tool, Effect effect, RecordOutcome& outcome, std::
     return;
   }
   outcome.kind = OutcomeKind::ok;
-  if (tool == nullptr || !tool->output) return;
+  if (too_large || tool == nullptr || !tool->output) return;
   // The effect happened whatever the output looks like: it stays ok, and the reason travels with
   // it.
   const auto* structured = find(*result, "structuredContent");

@@ -21,6 +21,7 @@
 #include "core/state.hpp"
 #include "log/log.hpp"
 #include "policy/policy.hpp"
+#include "runtime/tool_trust.hpp"
 #include "runtime/upstream.hpp"
 
 namespace gavel {
@@ -124,6 +125,26 @@ struct ToolView {
   Verdict verdict = Verdict::deny;  // without conditions on arguments
   std::string rule;
   bool listed_in_catalogue = false;
+  std::string server;         // as upstreams() and attached() name it
+  std::string upstream_name;  // the server's own name of the tool
+  Standing standing = Standing::refused;
+  Digest digest;       // of `pinned`
+  std::string pinned;  // canonical JSON of what a pin would hold
+  std::vector<ToolFlag> flags;
+  LogId pin_log;
+  ToolPin pin;  // empty where there is none
+};
+
+// Whether tools that wait for a person are listed, too. Agents see none of them.
+enum class HeldTools { hidden, shown };
+
+// What a person says of a tool's definition; it binds to the digest that was shown.
+struct ToolJudgement {
+  std::string server;  // as ToolView has it
+  std::string tool;    // Gavel's name
+  Digest digest;
+  bool accept = false;
+  std::string reason;  // of a refusal
 };
 
 class Harness {
@@ -142,8 +163,11 @@ public:
   virtual void delivered(const LogId& session, IntentId intent) = 0;
   // Tools that this caller may ever call, in a stable order, of one server, or of all of
   // upstreams() where it is empty. One that does not list its tools soon is left out.
-  virtual asio::awaitable<Result<std::vector<ToolView>>> tools(Caller caller,
-                                                               std::string server = {}) = 0;
+  virtual asio::awaitable<Result<std::vector<ToolView>>> tools(
+      Caller caller, std::string server = {}, HeldTools held = HeldTools::hidden) = 0;
+  // Durable when it returns. Errors: permission_denied, not_found, conflict (the server says
+  // something else now, or it was said already).
+  virtual asio::awaitable<Status> judge_tool(ToolJudgement judgement, Caller caller) = 0;
   // What a call would be refused for before the policy is asked, for people: a tool that nobody
   // has, arguments that break a schema. Empty where nothing, or the server does not say what it
   // has.

@@ -114,6 +114,7 @@ void LocalHarness::add_upstream(const ServerSpec& spec) {
                                                                     std::string_view params) {
     if (*alive && on_notice_) on_notice_(name, method, params);
   };
+  trust_[spec.name] = trust_rules(spec);
   upstreams_[spec.name] = make_upstream_(spec, std::move(events));
 }
 
@@ -151,6 +152,7 @@ asio::awaitable<void> LocalHarness::detach(std::string name) {
   const std::shared_ptr<Upstream> leaving = found->second;
   upstreams_.erase(found);
   directory_.forget(name);
+  trust_.erase(name);
   late_at_.erase(name);
   say(fmt::format("detached server {}", name));
   co_await leaving->close();
@@ -206,7 +208,7 @@ void LocalHarness::start_listing(const std::shared_ptr<Upstream>& server) {
 
 asio::awaitable<void> LocalHarness::list_one(std::shared_ptr<Upstream> server) {
   const std::string name = server->name();
-  const auto listing = co_await directory_.list(*server, *policy_);
+  const auto listing = co_await list_tools(server);
   if (!listing) say(fmt::format("{}: {}", name, listing.error().message));
   listing_.erase(name);
   // Whoever listed without it hears that there is more now.
@@ -234,7 +236,8 @@ asio::awaitable<void> LocalHarness::list_unknown(std::string only) {
 }
 
 asio::awaitable<Result<std::vector<ToolView>>> LocalHarness::tools(Caller caller,
-                                                                   std::string server) {
+                                                                   std::string server,
+                                                                   HeldTools held) {
   co_await list_unknown(server);
   std::vector<ToolView> views;
   for (const auto& name : server.empty() ? upstreams() : std::vector{server}) {
@@ -242,6 +245,7 @@ asio::awaitable<Result<std::vector<ToolView>>> LocalHarness::tools(Caller caller
     if (!listing) continue;
     for (const auto& [tool_id, tool] : *listing) {
       if (!policy_->may_ever_call(caller.principal, tool_id)) continue;
+      if (held == HeldTools::hidden && standing(name, tool) != Standing::accepted) continue;
       const json::value no_arguments = json::object{};
       Call call;
       call.principal = caller.principal;
@@ -258,6 +262,7 @@ asio::awaitable<Result<std::vector<ToolView>>> LocalHarness::tools(Caller caller
       view.verdict = assessment.verdict;
       view.rule = assessment.rule;
       view.listed_in_catalogue = policy_->tool(tool_id) != nullptr;
+      if (held == HeldTools::shown) add_trust(view, name, tool);
       views.push_back(std::move(view));
     }
   }

@@ -1,7 +1,7 @@
 #pragma once
 // The Harness over one log engine in this process: what the daemon runs. The header
 // runtime/harness.hpp says what each method promises; the files local_harness_*.cpp hold them by
-// topic (calls, actions, people, control).
+// topic (calls, permits, actions, people, trust).
 
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
@@ -52,7 +52,9 @@ public:
   asio::awaitable<Result<CallAnswer>> call(CallRequest request) override;
   asio::awaitable<Result<IntentId>> report(ReportRequest request) override;
   void delivered(const LogId& session, IntentId intent) override;
-  asio::awaitable<Result<std::vector<ToolView>>> tools(Caller caller, std::string server) override;
+  asio::awaitable<Result<std::vector<ToolView>>> tools(Caller caller, std::string server,
+                                                       HeldTools held) override;
+  asio::awaitable<Status> judge_tool(ToolJudgement judgement, Caller caller) override;
   asio::awaitable<std::vector<std::string>> problems(LogId session, std::string tool,
                                                      json::value arguments) override;
   asio::awaitable<UpstreamReply> pass_through(const std::string& upstream,
@@ -96,6 +98,7 @@ private:
   struct FoundTool {
     std::shared_ptr<const ToolListing> listing;
     const Tool* tool = nullptr;  // inside listing
+    std::string server;
   };
   asio::awaitable<Result<FoundTool>> find_tool(const LogId& session, const std::string& name);
   static Result<const Tool*> known_tool(const ToolListing& listing, const std::string& name);
@@ -152,8 +155,9 @@ private:
   using Decide = std::function<Result<Plan>(Session&, const ControlView&)>;
   // Decides, commits and waits until it is durable; decides anew where another append came first.
   asio::awaitable<Status> commit_and_wait(LogId session, IntentId intent, Decide decide);
-  asio::awaitable<Status> change_halt(
-      std::string scope, std::function<Result<std::vector<Entry>>(const ControlState&)> decide);
+  using DecideControl = std::function<Result<std::vector<Entry>>(const ControlState&)>;
+  asio::awaitable<Status> change_halt(std::string scope, DecideControl decide);
+  asio::awaitable<Status> change_control(LogId log, DecideControl decide);
   asio::awaitable<Status> wait_durable(std::shared_ptr<Completion> completion);
   ControlView view_for(const Session& session, const OpenIntent& intent);
   Status record_policy();
@@ -165,6 +169,19 @@ private:
   asio::awaitable<void> list_unknown(std::string only);
   void start_listing(const std::shared_ptr<Upstream>& server);
   asio::awaitable<void> list_one(std::shared_ptr<Upstream> server);
+
+  // --- trust in tools (local_harness_trust.cpp) ---
+  // The listing of one server; tools that were never seen are pinned, where the policy says so.
+  asio::awaitable<Result<std::shared_ptr<const ToolListing>>> list_tools(
+      std::shared_ptr<Upstream> server);
+  Status pin_unseen(const std::string& server, const ToolListing& listing);
+  // Null where there is none.
+  const ToolPin* pin_of(const std::string& server, const Tool& tool) const;
+  Standing standing(const std::string& server, const Tool& tool) const;
+  // denied, with why, where the tool may not be called now.
+  Status held_now(const std::string& server, const ToolListing& listing,
+                  const std::string& tool) const;
+  void add_trust(ToolView& view, const std::string& server, const Tool& tool) const;
 
   // The server of a tool that this session calls; null where it has none.
   std::shared_ptr<Upstream> server_of(const LogId& session, std::string_view tool) const;
@@ -184,7 +201,8 @@ private:
   ToolDirectory directory_;
   Executor actor_;
   std::map<std::string, std::shared_ptr<Upstream>, std::less<>> upstreams_;
-  std::set<std::string> listing_;  // whose tools are being listed
+  std::map<std::string, TrustRules> trust_;  // of each server
+  std::set<std::string> listing_;            // whose tools are being listed
   std::map<std::string, SteadyTime>
       late_at_;  // when a server's list was last not waited for longer
   Event listed_;

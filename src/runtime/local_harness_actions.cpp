@@ -156,6 +156,20 @@ asio::awaitable<void> LocalHarness::run_attempt(AttemptJob job) {
     auto listing = directory_.known(server->name());
     bool left = false;
     try {
+      // A person may have released the call of a tool that changed meanwhile.
+      Status listed;
+      if (!listing) {
+        auto fresh = co_await list_tools(server);
+        if (fresh) listing = *fresh;
+        if (!fresh) listed = std::unexpected(fresh.error());
+      }
+      job.still_allowed = [this, listed, name = server->name(), tool = job.proposal.tool,
+                           may = std::move(job.still_allowed)]() -> Status {
+        TRY(may());
+        TRY(listed);
+        const auto now = directory_.known(name);
+        return now ? held_now(name, *now, tool) : Status{};
+      };
       outcome = co_await actor_.run(*server, std::move(listing), std::move(job));
     } catch (const boost::system::system_error& error) {
       if (error.code() != asio::error::operation_aborted) throw;

@@ -53,13 +53,13 @@ asio::awaitable<Result<LocalHarness::FoundTool>> LocalHarness::find_tool(const L
   if (!server) co_return std::unexpected(no_server(split_tool_name(name).first, upstreams()));
   auto listing = directory_.known(server->name());
   if (!listing) {
-    auto listed = co_await directory_.list(*server, *policy_);
+    auto listed = co_await list_tools(server);
     if (!listed) co_return std::unexpected(listed.error());
     listing = *listed;
   }
   const auto tool = known_tool(*listing, name);
   if (!tool) co_return std::unexpected(tool.error());
-  co_return FoundTool{listing, *tool};
+  co_return FoundTool{listing, *tool, server->name()};
 }
 
 Result<const Tool*> LocalHarness::known_tool(const ToolListing& listing, const std::string& name) {
@@ -107,6 +107,9 @@ asio::awaitable<std::vector<std::string>> LocalHarness::problems(LogId session, 
   if (!listing) co_return found;
   const auto known = known_tool(*listing, tool);
   const auto valid = known ? check_arguments(**known, arguments) : std::unexpected(known.error());
+  if (const auto held = held_now(server->name(), *listing, tool); !held) {
+    found.push_back(held.error().message);
+  }
   if (!valid) found.push_back(valid.error().message);
   co_return found;
 }
@@ -124,6 +127,9 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::call(CallRequest request) {
   const auto found = co_await find_tool(request.session, request.tool);
   if (!found) co_return std::unexpected(found.error());
   const Tool& tool = *found->tool;
+  if (const auto held = held_now(found->server, *found->listing, request.tool); !held) {
+    co_return refusal(ErrorCode::denied, held.error().message);
+  }
 
   const auto arguments = parse_json(request.arguments);
   if (!arguments) co_return std::unexpected(arguments.error());

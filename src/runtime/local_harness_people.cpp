@@ -289,13 +289,15 @@ asio::awaitable<Status> LocalHarness::resolve(LogId id, Resolve resolve, Caller 
                                      });
 }
 
-asio::awaitable<Status> LocalHarness::change_halt(
-    std::string scope,
-    std::function<Result<std::vector<Entry>>(const ControlState&)> decide_entries) {
+asio::awaitable<Status> LocalHarness::change_halt(std::string scope, DecideControl decide_entries) {
   const auto log = control_log_of(scope);
   if (!log) co_return std::unexpected(log.error());
+  co_return co_await change_control(*log, std::move(decide_entries));
+}
+
+asio::awaitable<Status> LocalHarness::change_control(LogId log, DecideControl decide_entries) {
   for (int tries = 0; tries < kDecideTries; ++tries) {
-    ControlState& state = control_.state(*log);
+    ControlState& state = control_.state(log);
     auto entries = decide_entries(state);
     if (!entries) co_return std::unexpected(entries.error());
     auto completion = std::make_shared<Completion>(executor_);
@@ -307,7 +309,7 @@ asio::awaitable<Status> LocalHarness::change_halt(
         });
     if (appended) co_return co_await wait_durable(std::move(completion));
     if (appended.error().code != ErrorCode::conflict) co_return appended;
-    if (const auto fresh = control_.refresh(*log); !fresh) co_return fresh;
+    if (const auto fresh = control_.refresh(log); !fresh) co_return fresh;
   }
   co_return fail(ErrorCode::busy, "others keep changing this scope; try again");
 }

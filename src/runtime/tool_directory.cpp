@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "runtime/tool_trust.hpp"
+
 namespace gavel {
 namespace {
 
@@ -22,6 +26,14 @@ std::optional<JsonSchema> compile(const json::value* schema, std::string_view wh
   return std::nullopt;
 }
 
+std::uint64_t result_limit(const std::string& upstream, const ToolSpec* tool,
+                           const Policy& policy) {
+  if (tool != nullptr && tool->result_limit) return *tool->result_limit;
+  const auto& servers = policy.servers();
+  const auto server = std::ranges::find(servers, upstream, &ServerSpec::name);
+  return server == servers.end() ? kResultLimit : server->result_limit;
+}
+
 Tool make_tool(const std::string& upstream, const json::object& definition, const Policy& policy) {
   Tool tool;
   const json::value as_value = definition;
@@ -30,12 +42,16 @@ Tool make_tool(const std::string& upstream, const json::object& definition, cons
   tool.name = tool_name(tool.upstream, tool.upstream_name);
   tool.definition = definition;
   tool.definition["name"] = tool.name;
+  tool.pinned = canonical_json(pinned_part(definition));
+  tool.digest = sha256(tool.pinned);
+  tool.flags = flags_of(definition);
   if (const auto* annotations = find_object(as_value, "annotations")) {
     tool.hints.read_only = hint(*annotations, "readOnlyHint");
     tool.hints.destructive = hint(*annotations, "destructiveHint");
     tool.hints.idempotent = hint(*annotations, "idempotentHint");
   }
   const ToolSpec* spec = policy.tool(tool.name);
+  tool.result_limit = result_limit(upstream, spec, policy);
   tool.input = compile(find(as_value, "inputSchema"), "inputSchema", tool.schema_problem);
   if (spec != nullptr && spec->output_schema) {
     tool.output = compile(&*spec->output_schema, "output_schema", tool.schema_problem);

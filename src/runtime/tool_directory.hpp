@@ -14,6 +14,7 @@
 
 #include "policy/json_schema.hpp"
 #include "policy/policy.hpp"
+#include "policy/tool_flags.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/upstream.hpp"
 
@@ -28,6 +29,10 @@ struct Tool {
   std::optional<JsonSchema> input;
   std::optional<JsonSchema> output;
   std::string schema_problem;  // why a schema is not checked; empty where all is well
+  std::string pinned;          // canonical JSON of what a pin holds (runtime/tool_trust.hpp)
+  Digest digest;               // of `pinned`
+  std::vector<ToolFlag> flags;
+  std::uint64_t result_limit = kResultLimit;  // bytes
 };
 // By Gavel's name.
 using ToolListing = std::map<std::string, Tool>;

@@ -56,6 +56,13 @@ TOOLS = [
     tool("secret", {"how": {"type": "string"}}, annotations={"readOnlyHint": True}),
     tool("progress", annotations={"readOnlyHint": True}),
     tool("meta", annotations={"readOnlyHint": True}),
+    tool("announce", annotations={"readOnlyHint": True}),
+    tool(
+        "large",
+        {"bytes": {"type": "integer"}, "fails": {"type": "boolean"}},
+        ["bytes"],
+        annotations={"readOnlyHint": True},
+    ),
     tool(
         "count",
         {"lie": {"type": "boolean"}},
@@ -67,6 +74,20 @@ TOOLS = [
         },
     ),
 ]
+
+
+def listed():
+    """The tools as the file of UPSTREAM_TOOLS changes them: {name: members, or null for gone}."""
+    try:
+        with open(os.environ.get("UPSTREAM_TOOLS", "/dev/null")) as file:
+            changes = json.load(file)
+    except (OSError, ValueError):
+        changes = {}
+    found = {each["name"]: each for each in TOOLS}
+    for name, members in changes.items():
+        gone = members is None
+        found[name] = None if gone else {**found.get(name, tool(name)), **members}
+    return [each for each in found.values() if each]
 
 
 def send(message):
@@ -168,6 +189,12 @@ def call(number, params):
         return text("done")
     if name == "meta":
         return text(json.dumps(meta))
+    if name == "announce":
+        send({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
+        return text("announced")
+    if name == "large":
+        found = text("x" * arguments["bytes"])
+        return {**found, "isError": True} if arguments.get("fails") else found
     if name == "count":
         value = {"n": "many"} if arguments.get("lie") else {"n": 3}
         return {**text(json.dumps(value)), "structuredContent": value}
@@ -185,7 +212,7 @@ def answer(message):
         if result["protocolVersion"] >= "2026":
             result["protocolVersion"] = "2025-11-25"
     elif method == "tools/list":
-        result = {"tools": TOOLS}
+        result = {"tools": listed()}
     elif method == "resources/list":
         result = {
             "resources": [{"uri": "test://greeting", "name": "greeting", "mimeType": "text/plain"}]

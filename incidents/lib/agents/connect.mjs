@@ -33,6 +33,7 @@ export async function connect() {
     return found.name;
   };
   return {
+    tools,
     // Returns {text, failed}; throws where no answer comes within timeout_ms.
     async call(tool, args, timeout_ms = 60_000) {
       const options = { timeout: timeout_ms };
