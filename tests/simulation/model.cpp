@@ -254,6 +254,8 @@ struct Model::Reader {
   void operator()(const HaltRaised&) const { wrong("I10 rights", "not in a session"); }
   void operator()(const HaltLifted&) const { wrong("I10 rights", "not in a session"); }
   void operator()(const PolicyActivated&) const { wrong("I10 rights", "not in a session"); }
+  void operator()(const ToolPinned&) const { wrong("I10 rights", "not in a session"); }
+  void operator()(const ToolRefused&) const { wrong("I10 rights", "not in a session"); }
   void operator()(const UnknownEntry&) const { wrong("I10 rights", "nobody can read it"); }
 };
 
@@ -343,6 +345,10 @@ void Model::apply_control(const LogId& log, const Entry& entry) {
     reserve(control.budgets, entry, *reserved, true);
   } else if (const auto* settled = std::get_if<BudgetSettled>(&entry.body)) {
     settle(control.budgets, entry, *settled);
+  } else if (const auto* pinned = std::get_if<ToolPinned>(&entry.body)) {
+    if (!control.pinned.insert(pinned->tool).second) {
+      wrong("trust", log, entry, "it was pinned, and no person said so");
+    }
   } else {
     wrong("I10 rights", log, entry, "not in a control log");
   }

@@ -62,6 +62,7 @@ struct ModelControl {
   std::uint64_t lifts = 0;
   bool from_outside = false;  // another process raised it
   std::map<std::string, ModelBudget> budgets;
+  std::set<std::string> pinned;  // tools
 };
 
 class Model {
