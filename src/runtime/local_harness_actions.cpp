@@ -114,6 +114,9 @@ void LocalHarness::start_attempt(Session& session, const Dispatch& dispatch) {
     const Session* now = sessions_.find(id);
     if (now == nullptr) return fail(ErrorCode::internal, "the session is not in memory");
     if (!readable) return fail(ErrorCode::corrupted, "its arguments cannot be read from the store");
+    // A halt may have been lifted in memory only: what a failed store says now is not what it
+    // holds.
+    TRY(log_.health());
     if (!outlives && now->state.epoch > epoch) {
       return fail(ErrorCode::stale_epoch,
                   fmt::format("epoch {} was elected", now->state.epoch.value));
