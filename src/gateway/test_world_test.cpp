@@ -127,6 +127,7 @@ public:
       return ForwardingLog::append(std::move(append), std::move(on_durable));
     }
     *appends_left = 0;
+    failed_ = true;
     if (failure == Failure::refused) return std::unexpected(full());
     return ForwardingLog::append(std::move(append),
                                  [on_durable = std::move(on_durable)](const Status&) mutable {
@@ -134,12 +135,14 @@ public:
                                  });
   }
   Status health() const override {
-    if (appends_left && *appends_left == 0) return std::unexpected(full());
+    if (failed_) return std::unexpected(full());
     return ForwardingLog::health();
   }
 
 private:
   static Error full() { return {ErrorCode::storage_failed, "cannot write: No space left"}; }
+
+  bool failed_ = false;  // as an engine: from the first append that did not fit
 };
 
 class ScriptedServer final : public Upstream {
