@@ -20,7 +20,9 @@ inline Duration bounded(Duration span) {
 class PlanBuilder {
 public:
   PlanBuilder(const State& state, Timestamp now)
-      : tail_(state.tail), epoch_(state.epoch), now_(now) {}
+      : tail_(state.tail), epoch_(state.epoch), now_(now) {
+    plan_.entries.reserve(kEntriesOfACall);
+  }
 
   void epoch(Epoch epoch) { epoch_ = epoch; }
 
@@ -43,6 +45,9 @@ public:
   Plan take() { return std::move(plan_); }
 
 private:
+  // An intent, its votes, its decision, an attempt.
+  static constexpr std::size_t kEntriesOfACall = 4;
+
   Entry entry(Role role, std::string_view author, Epoch epoch, Body body) const {
     Entry made;
     made.epoch = epoch;

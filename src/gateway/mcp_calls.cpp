@@ -128,7 +128,9 @@ asio::awaitable<McpAnswer> McpServer::call_tool(Request& request) {
     }
   } else {
     call->side = attendance.side();
-    running = WaitingCall::start(executor_, harness_, *call);
+    // Only the older era is asked here for further rounds, which need the call again.
+    running = WaitingCall::start(executor_, harness_,
+                                 request.era == Era::legacy ? *call : std::move(*call));
   }
   for (int round = 1;; ++round) {
     CallGuard guard(running);

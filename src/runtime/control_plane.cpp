@@ -96,18 +96,25 @@ ControlState& ControlPlane::state(const LogId& log) {
 ControlView ControlPlane::view_of(const LogId& session, const Principal& agent,
                                   std::string_view toolset,
                                   const std::vector<BudgetClaim>& claims) {
-  unwritten_.clear();
-  const auto peek = [this](const LogId& log) -> const ControlState* {
+  std::size_t unwritten = 0;
+  const auto peek = [&](const LogId& log) -> const ControlState* {
     const auto found = states_.find(log);
     if (found != states_.end()) return &found->second;
-    unwritten_.emplace_back().log = log;
-    return &unwritten_.back();
+    if (unwritten == unwritten_.size()) unwritten_.emplace_back();
+    ControlState& empty = unwritten_[unwritten++];
+    empty.log = log;
+    return &empty;
   };
   ControlView view;
-  const std::array logs = {kEverything, LogId{"control/agent/" + agent.value},
-                           LogId{fmt::format("control/toolset/{}", toolset)},
-                           LogId{"control/session/" + session.value}};
-  for (const auto& log : logs) view.scopes.push_back(peek(log));
+  view.scopes.reserve(4);
+  const auto cover = [&](std::string_view kind, std::string_view name) {
+    scope_.value.assign(kControlPrefix).append(kind).append(name);
+    view.scopes.push_back(peek(scope_));
+  };
+  view.scopes.push_back(peek(kEverything));
+  cover("agent/", agent.value);
+  cover("toolset/", toolset);
+  cover("session/", session.value);
   view.claims = claims;
   for (const auto& claim : claims) {
     if (!claim.log.empty()) view.budgets.push_back(peek(claim.log));

@@ -44,7 +44,8 @@ public:
 private:
   Log& log_;
   std::map<LogId, ControlState> states_;
-  std::deque<ControlState> unwritten_;
+  std::deque<ControlState> unwritten_;  // empty but for their names; reused by view_of
+  LogId scope_;                         // view_of's
 };
 
 }  // namespace gavel

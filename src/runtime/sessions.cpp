@@ -166,6 +166,7 @@ Status Sessions::append(Session& session, std::vector<Entry>& entries,
     part.epoch = *epoch;
     part.epoch_rule = EpochRule::elect;
   }
+  part.entries.reserve(session.deferred.size() + entries.size());
   for (const auto& entry : session.deferred) part.entries.push_back(encode(entry));
   for (const auto& entry : entries) part.entries.push_back(encode(entry));
 
@@ -196,7 +197,9 @@ Status Sessions::append(Session& session, std::vector<Entry>& entries,
   }
 
   const Position last = session.state.tail;
-  std::vector<Entry> all = session.deferred;
+  std::vector<Entry> all;
+  all.reserve(session.deferred.size() + entries.size());
+  all = session.deferred;
   std::move(entries.begin(), entries.end(), std::back_inserter(all));
   auto batch = std::make_shared<const std::vector<Entry>>(std::move(all));
   auto completion = [this, inbox = inbox_.slot(), id = session.id, last, batch,
