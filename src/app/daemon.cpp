@@ -1,6 +1,7 @@
 #include "app/daemon.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -91,14 +92,43 @@ public:
     if (const auto ready = open(); !ready) return complain(ready.error());
     signals_.add(SIGINT);
     signals_.add(SIGTERM);
-    signals_.async_wait([this](const boost::system::error_code& error, int) {
-      if (!error) stop();
-    });
+    signals_.add(SIGHUP);
+    await_signal();
     io_.run();
     return exit_code_;
   }
 
 private:
+  // A failure ends the daemon.
+  void spawn(asio::awaitable<void> task) {
+    asio::co_spawn(io_, std::move(task), [](const std::exception_ptr& failed) {
+      if (failed) std::rethrow_exception(failed);
+    });
+  }
+
+  void await_signal() {
+    signals_.async_wait([this](const boost::system::error_code& error, int signal) {
+      if (error) return;
+      if (signal != SIGHUP) return stop();
+      spawn(reload());
+      await_signal();
+    });
+  }
+
+  // As POST /v1/policy/reload, for whoever may send this process a signal.
+  asio::awaitable<void> reload() {
+    auto policy = load_policy(options_);
+    if (!policy) {
+      say_(fmt::format("the policy stays as it was: {}", policy.error().message));
+      co_return;
+    }
+    const auto change =
+        co_await harness_->adopt(std::move(*policy), {Principal{"gavel"}, {Role::admin}});
+    if (!change) say_(fmt::format("the policy stays as it was: {}", change.error().message));
+    if (!change || change->takes_restart.empty()) co_return;
+    say_(fmt::format("these options take a restart: {}", fmt::join(change->takes_restart, ", ")));
+  }
+
   Status open() {
     state_ = options_.state_directory;
     TRY(prepare_state_directory(state_));
@@ -135,6 +165,7 @@ private:
     gateway.hosts = daemon.hosts;
     if (daemon.tls) gateway.http.tls = TlsFiles{daemon.tls->certificate, daemon.tls->key};
     gateway.api.version = kVersion;
+    gateway.api.load_policy = [this] { return load_policy(options_); };
     gateway.mcp.version = kVersion;
     gateway.mcp.patience = daemon.hold_patience;
     gateway.mcp.patience_with_progress = daemon.hold_patience_with_progress;
@@ -174,9 +205,7 @@ private:
 
   void stop() {
     file_.reset();
-    asio::co_spawn(io_, shut_down(), [](const std::exception_ptr& failed) {
-      if (failed) std::rethrow_exception(failed);
-    });
+    spawn(shut_down());
   }
 
   asio::awaitable<void> shut_down() {

@@ -150,10 +150,47 @@ Result<int> run_show(Context& context) {
   return kExitOk;
 }
 
+std::string change_text(const json::value& change, const Style& style) {
+  const auto version = [&](std::string_view key) {
+    return for_display(string_or(change, key).substr(0, 12), 40);
+  };
+  if (string_or(change, "before") == string_or(change, "after")) {
+    return fmt::format("policy {} stays in force: the file is the same\n", version("after"));
+  }
+  std::string text =
+      fmt::format("policy {} is in force; before it was {}\n", version("after"), version("before"));
+  const auto* servers = find_object(change, "servers");
+  const auto add = [&](const json::array* names, std::string_view prefix, std::string_view what) {
+    for (const auto& name : names == nullptr ? json::array{} : *names) {
+      if (!name.is_string()) continue;
+      text += fmt::format("  {}{} {}\n", prefix, for_display(name.get_string(), 200),
+                          style.paint(Tone::warning, std::string(what)));
+    }
+  };
+  if (servers != nullptr) {
+    add(find_array(*servers, "added"), "server ", "added");
+    add(find_array(*servers, "changed"), "server ", "changed");
+    add(find_array(*servers, "removed"), "server ", "removed");
+  }
+  add(find_array(change, "takes_restart"), "", "takes a restart");
+  return text;
+}
+
+Result<int> run_reload(Context& context) {
+  ASSIGN_OR_RETURN(const auto client, context.client());
+  ASSIGN_OR_RETURN(const auto change, client.post("/v1/policy/reload", json::object{}));
+  if (context.json()) {
+    context.print_json(change);
+  } else {
+    context.print(change_text(change, context.style()));
+  }
+  return kExitOk;
+}
+
 }  // namespace
 
 Command policy_command() {
-  Command command("policy", "check a policy, explain what it says, print its schema");
+  Command command("policy", "check a policy, explain what it says, put it in force");
 
   auto check_options = std::make_shared<CheckOptions>();
   Command check("check", "say what is wrong with a policy file, with line and column");
@@ -180,7 +217,13 @@ Command policy_command() {
   schema.run = run_schema;
   Command show("show", "print the policy that the daemon uses");
   show.run = run_show;
-  command.subcommands = {std::move(check), std::move(explain), std::move(show), std::move(schema)};
+  Command reload("reload", "put what the policy file says now in force");
+  reload.description =
+      "The daemon reads its file anew. A file with a problem changes nothing. Calls at work end "
+      "where they are; servers that changed or left are closed after them.";
+  reload.run = run_reload;
+  command.subcommands = {std::move(check), std::move(explain), std::move(show), std::move(reload),
+                         std::move(schema)};
   return command;
 }
 

@@ -38,6 +38,7 @@ Api::Api(asio::any_io_executor executor, Harness& harness, ApiOptions options)
   add("GET", "/v1/upstreams", Access::not_only_driver, &Api::upstreams);
   add("GET", "/v1/policy", Access::any, &Api::policy);
   add("POST", "/v1/policy/explain", Access::any, &Api::explain);
+  add("POST", "/v1/policy/reload", Access::admin, &Api::reload);
 }
 
 void Api::add(std::string_view method, std::string_view pattern, Access access, Handler handler,

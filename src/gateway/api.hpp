@@ -5,6 +5,7 @@
 // (streams).
 
 #include <boost/asio/any_io_executor.hpp>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -19,6 +20,8 @@
 namespace gavel {
 
 struct ApiOptions {
+  // Reads the policy file anew. Errors: its problems, with line and column.
+  std::function<Result<std::shared_ptr<const Policy>>()> load_policy = {};
   std::string version = "0.1.0";
   std::chrono::milliseconds keep_alive{10'000};  // between comments of an idle stream
   // How often a stream looks whether its client is still there.
@@ -97,6 +100,7 @@ private:
   asio::awaitable<Answer> resume(Request& request);
   asio::awaitable<Answer> upstreams(Request& request);
   asio::awaitable<Answer> policy(Request& request);
+  asio::awaitable<Answer> reload(Request& request);
   asio::awaitable<Answer> explain(Request& request);
 
   // api_tools.cpp

@@ -153,6 +153,18 @@ asio::awaitable<Api::Answer> Api::policy(Request&) {
   co_return write_json(json::object{{"version", policy->version()}, {"source", policy->source()}});
 }
 
+asio::awaitable<Api::Answer> Api::reload(Request& request) {
+  if (auto known = check_members(*request.body, {}); !known) {
+    co_return std::unexpected(known.error());
+  }
+  if (!options_.load_policy) co_return fail(ErrorCode::unsupported, "there is no file to read");
+  auto policy = options_.load_policy();
+  if (!policy) co_return std::unexpected(policy.error());
+  const auto change = co_await harness_.adopt(std::move(*policy), request.caller);
+  if (!change) co_return std::unexpected(change.error());
+  co_return write_json(policy_change_json(*change));
+}
+
 asio::awaitable<Api::Answer> Api::explain(Request& request) {
   const auto policy = harness_.policy();
   if (!policy) co_return fail(ErrorCode::not_found, "no policy is in force");

@@ -112,6 +112,18 @@ json::object transcript_item_json(const TranscriptItem& item, const PayloadReade
   };
 }
 
+json::object policy_change_json(const PolicyChange& change) {
+  const auto list = [](const std::vector<std::string>& names) {
+    return json::array(names.begin(), names.end());
+  };
+  return {{"before", change.before},
+          {"after", change.after},
+          {"servers", json::object{{"added", list(change.added)},
+                                   {"removed", list(change.removed)},
+                                   {"changed", list(change.changed)}}},
+          {"takes_restart", list(change.takes_restart)}};
+}
+
 json::object halt_json(const HaltView& view) {
   return {
       {"scope", view.scope},

@@ -15,6 +15,7 @@ json::object session_json(const SessionView& session);
 json::object pending_json(const PendingView& pending, const PayloadReader& read);
 json::object transcript_item_json(const TranscriptItem& item, const PayloadReader& read);
 json::object halt_json(const HaltView& halt);
+json::object policy_change_json(const PolicyChange& change);
 json::object tool_json(const ToolView& tool);
 json::object upstream_json(const std::string& name, const UpstreamStatus& status);
 json::object explanation_json(const Explanation& explanation);

@@ -349,7 +349,7 @@ constexpr Option kDaemonOptions[] = {
      .min = kSecond,
      .max = 30 * kDay},
 };
-constexpr OptionGroup kDaemon = {"daemon", "The daemon's own settings. A change needs a restart.",
+constexpr OptionGroup kDaemon = {"daemon", "The daemon's own settings. A change takes a restart.",
                                  kDaemonOptions};
 
 constexpr Option kRootOptions[] = {

@@ -31,6 +31,7 @@ struct ProbeSpec {
   json::value happened;  // JSON Schema over the probe's CallToolResult
   std::optional<json::value>
       absent;  // JSON Schema; unset: a result that is not `happened` is absent
+  bool operator==(const ProbeSpec&) const = default;
 };
 
 struct ToolSpec {
@@ -48,6 +49,7 @@ struct ToolSpec {
   std::optional<json::value> input_schema;    // checked beside the server's own
   std::optional<json::value> output_schema;   // checked instead of the server's own
   std::optional<std::uint64_t> result_limit;  // bytes; the server's where unset
+  bool operator==(const ToolSpec&) const = default;
 };
 
 // What happens to tools of a server that were never seen.
@@ -64,6 +66,7 @@ inline constexpr std::uint64_t kResultLimit = 1u << 20;
 struct RateSpec {
   double per_second = 0;  // 0: unlimited
   std::uint64_t burst = 1;
+  bool operator==(const RateSpec&) const = default;
 };
 
 // The toolset of what agent programs do by themselves, seen by their hooks: own__shell, own__edit.
@@ -91,7 +94,11 @@ struct ServerSpec {
   FlagMode flags = FlagMode::hold;
   std::uint64_t result_limit = kResultLimit;  // bytes
   std::map<std::string, ToolSpec> tools;
+  bool operator==(const ServerSpec&) const = default;
 };
+// Whether a connection or child made for `a` serves `b` as well: they differ at most in what policy
+// makes of their tools.
+bool same_connection(const ServerSpec& a, const ServerSpec& b);
 
 struct Rule {
   std::string name;
@@ -128,6 +135,7 @@ struct BudgetSpec {
 struct TlsSpec {
   std::string certificate;  // PEM files
   std::string key;
+  bool operator==(const TlsSpec&) const = default;
 };
 
 // The daemon's own settings.
@@ -141,6 +149,8 @@ struct DaemonSpec {
   Duration hold_patience_with_progress{240'000};
   Duration session_idle{1'800'000};  // an MCP session without a request for so long is forgotten
 };
+// The options of the file ("daemon.listen") in which they differ.
+std::vector<std::string> differences(const DaemonSpec& a, const DaemonSpec& b);
 
 // What a server says of its tool: hints, which may only tighten.
 struct ToolHints {

@@ -117,6 +117,18 @@ struct HaltView {
   Halt halt;
 };
 
+// What another policy changed.
+struct PolicyChange {
+  std::string before;  // versions
+  std::string after;
+  // Names of servers; those that changed may be the same connection with other tools.
+  std::vector<std::string> added;
+  std::vector<std::string> removed;
+  std::vector<std::string> changed;
+  // Options that are read when the daemon starts, and are other now than then: "daemon.listen".
+  std::vector<std::string> takes_restart;
+};
+
 struct ToolView {
   std::string name;  // "pg__query"
   std::string toolset;
@@ -232,6 +244,12 @@ public:
   virtual std::vector<HaltView> halts() const = 0;
 
   virtual std::shared_ptr<const Policy> policy() const = 0;
+  // Puts another policy in force, durably; the answer comes once it is. Calls that were decided
+  // keep their decision; those at work at a server that changed or left end there. Held calls stay
+  // held under the policy that held them. Errors: permission_denied (it takes the role admin),
+  // storage_failed.
+  virtual asio::awaitable<Result<PolicyChange>> adopt(std::shared_ptr<const Policy> policy,
+                                                      Caller caller) = 0;
   virtual Status health() const = 0;
 };
 

@@ -31,6 +31,7 @@ LocalHarness::LocalHarness(LocalHarnessOptions options)
       clock_(*options.clock),
       random_(*options.random),
       policy_(std::move(options.policy)),
+      started_with_(policy_->daemon()),
       make_upstream_(std::move(options.make_upstream)),
       log_line_(std::move(options.log_line)),
       control_(log_),
@@ -56,7 +57,7 @@ void LocalHarness::say(const std::string& line) const {
 
 Status LocalHarness::start() {
   TRY(control_.load());
-  TRY(record_policy());
+  TRY(record_policy(*policy_, [](const Status&) {}));
   for (const auto& spec : policy_->servers()) {
     if (spec.name != kOwnToolset) add_upstream(spec);
   }
@@ -78,6 +79,7 @@ asio::awaitable<void> LocalHarness::close() {
   auto closing = std::move(upstreams_);
   upstreams_.clear();
   for (auto& [name, made] : closing) co_await made->close();
+  for (auto& former : std::exchange(retiring_, {})) co_await former->close();
   sessions_.close();
 }
 
@@ -211,6 +213,8 @@ asio::awaitable<void> LocalHarness::list_one(std::shared_ptr<Upstream> server) {
   const auto listing = co_await list_tools(server);
   if (!listing) say(fmt::format("{}: {}", name, listing.error().message));
   listing_.erase(name);
+  const auto now = upstreams_.find(name);
+  if (now != upstreams_.end() && now->second != server) start_listing(now->second);
   // Whoever listed without it hears that there is more now.
   const bool was_late = listing && late_at_.erase(name) > 0;
   if (was_late && on_notice_) on_notice_(name, "notifications/tools/list_changed", "{}");

@@ -1,7 +1,7 @@
 #pragma once
 // The Harness over one log engine in this process: what the daemon runs. The header
 // runtime/harness.hpp says what each method promises; the files local_harness_*.cpp hold them by
-// topic (calls, permits, actions, people, trust).
+// topic (calls, permits, actions, people, policy, trust).
 
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
@@ -87,6 +87,8 @@ public:
   asio::awaitable<Status> resume(std::string scope, std::string reason, Caller caller) override;
   std::vector<HaltView> halts() const override;
   std::shared_ptr<const Policy> policy() const override { return policy_; }
+  asio::awaitable<Result<PolicyChange>> adopt(std::shared_ptr<const Policy> policy,
+                                              Caller caller) override;
   Status health() const override { return log_.health(); }
 
 private:
@@ -160,10 +162,17 @@ private:
   asio::awaitable<Status> change_control(LogId log, DecideControl decide);
   asio::awaitable<Status> wait_durable(std::shared_ptr<Completion> completion);
   ControlView view_for(const Session& session, const OpenIntent& intent);
-  Status record_policy();
   void advanced(const LogId& log);
   void add(LogWaiter& waiter);
   void remove(LogWaiter& waiter);
+
+  // --- policy (local_harness_policy.cpp) ---
+  // Appends that it is in force, where the log does not say so already.
+  Status record_policy(const Policy& policy, OnDurable on_durable);
+  PolicyChange exchange_policy(std::shared_ptr<const Policy> policy);
+  // Nothing new goes to it; it is closed when what it works on has ended.
+  void drop_upstream(const std::string& name);
+  asio::awaitable<void> retire(std::shared_ptr<Upstream> server);
 
   // Lists the servers that are not listed yet, all at once, and waits for them a short while.
   asio::awaitable<void> list_unknown(std::string only);
@@ -193,6 +202,7 @@ private:
   const Clock& clock_;
   Random& random_;
   std::shared_ptr<const Policy> policy_;
+  const DaemonSpec started_with_;
   UpstreamFactory make_upstream_;
   LogLine log_line_;
 
@@ -201,8 +211,9 @@ private:
   ToolDirectory directory_;
   Executor actor_;
   std::map<std::string, std::shared_ptr<Upstream>, std::less<>> upstreams_;
-  std::map<std::string, TrustRules> trust_;  // of each server
-  std::set<std::string> listing_;            // whose tools are being listed
+  std::vector<std::shared_ptr<Upstream>> retiring_;  // of a former policy, still at work
+  std::map<std::string, TrustRules> trust_;          // of each server
+  std::set<std::string> listing_;                    // whose tools are being listed
   std::map<std::string, SteadyTime>
       late_at_;  // when a server's list was last not waited for longer
   Event listed_;

@@ -360,18 +360,4 @@ std::vector<HaltView> LocalHarness::halts() const {
   return views;
 }
 
-Status LocalHarness::record_policy() {
-  ControlState& state = control_.state(kEverything);
-  if (state.policy_version == policy_->version()) return {};
-  PolicyActivated activated;
-  activated.version = policy_->version();
-  activated.source = Payload::of(policy_->source());
-  Entry entry;
-  entry.at = clock_.now();
-  entry.author = Principal{"gavel"};
-  entry.role = Role::admin;
-  entry.body = std::move(activated);
-  return control_.append(state, {std::move(entry)}, random_, [](const Status&) {});
-}
-
 }  // namespace gavel

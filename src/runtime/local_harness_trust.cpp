@@ -18,8 +18,20 @@ const Principal kPinner{"gavel"};
 
 asio::awaitable<Result<std::shared_ptr<const ToolListing>>> LocalHarness::list_tools(
     std::shared_ptr<Upstream> server) {
-  auto listing = co_await directory_.list(*server, *policy_);
-  if (!listing) co_return listing;
+  std::shared_ptr<const Policy> policy;
+  Result<std::shared_ptr<const ToolListing>> listing;
+  do {
+    policy = policy_;
+    listing = co_await directory_.list(*server, *policy);
+    if (!listing) co_return listing;
+    const auto now = upstreams_.find(server->name());
+    const bool is_former = now == upstreams_.end() || now->second != server;
+    if (is_former || policy != policy_) directory_.forget(server->name());
+    if (is_former) {
+      co_return fail(ErrorCode::unavailable,
+                     fmt::format("server {} is another one now; call again", server->name()));
+    }
+  } while (policy != policy_);
   if (const auto pinned = pin_unseen(server->name(), **listing); !pinned) {
     say(fmt::format("{}: its tools are not pinned: {}", server->name(), pinned.error().message));
   }
