@@ -44,6 +44,7 @@ class Suites:
             "simulate": (self.simulate, "the product in a simulated world (tests/simulation)"),
             "model": (self.model, "the model of the protocol, and that it can fail (model/)"),
             "e2e": (self.end_to_end, "the real binary from outside (tests/e2e)"),
+            "crash": (self.crash, "the real binary cut off at writes and syncs (tests/crash)"),
             "package": (self.package, "a Debian package of it, installed into a scratch root and run"),
             "incidents": (self.incidents, "the incidents with real parts (incidents/)"),
         }
@@ -144,6 +145,9 @@ class Suites:
         # A test that skips itself because something is missing did not pass.
         skipped = sum(map(int, re.findall(r"failed, (\d+) skipped", run.output)))
         return Run(run.passed, run.failed + skipped, run.output)
+
+    def crash(self):
+        return self.counted([sys.executable, "tests/crash/crash.py", "--quick"], timeout=600)
 
     def package(self):
         target = self.build / "package"

@@ -86,6 +86,10 @@ Status write_token_file(const fs::path& path, std::string_view principal,
   }
   if (::link(temporary.c_str(), path.c_str()) != 0 && errno != EEXIST) return failed("place");
   ::unlink(temporary.c_str());
+  // Whoever was given the token keeps it, also if the power fails now.
+  const Descriptor directory(
+      ::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.is_open() || ::fsync(directory.get()) != 0) return failed("keep");
   return {};
 }
 

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdarg>
 #include <deque>
 #include <filesystem>
 
@@ -49,6 +50,14 @@ Error store_error(const std::string& directory, const rocksdb::Status& status,
               "cannot {} in {}: {}{}", doing, directory, text,
               full ? "; free some space and start gavel again: what it acknowledged is kept" : "")};
 }
+
+// RocksDB writes a log of its own beside its data. What it has to say there, calls and the listener
+// say too; and where that file cannot be written, a RocksDB built with assertions (Debian's is)
+// ends the process at its second line. So it is not written.
+class Silence final : public rocksdb::Logger {
+public:
+  void Logv(const char*, std::va_list) override {}
+};
 
 class Listener final : public rocksdb::EventListener {
 public:
@@ -88,9 +97,7 @@ rocksdb::DBOptions database_options(bool fresh) {
   options.allow_concurrent_memtable_write = false;
   options.enable_write_thread_adaptive_yield = false;
   options.max_bgerror_resume_count = 0;
-  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
-  options.keep_log_file_num = 2;
-  options.max_log_file_size = 1u << 20;
+  options.info_log = std::make_shared<Silence>();
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   return options;
@@ -145,6 +152,7 @@ Result<std::unique_ptr<RocksStore>> RocksStore::open(const std::string& director
   }
   ASSIGN_OR_RETURN(store->lock_, StoreLock::take(directory, access == StoreAccess::write));
   TRY(store->open_database(access, std::move(options)));
+  if (access == StoreAccess::write) TRY(sync_directories(directory));
   TRY(store->check_commits());
   const std::string watermark = directory + "/gavel.watermark";
   const auto acknowledged = Watermark::read(watermark);
@@ -178,7 +186,7 @@ Status RocksStore::open_database(StoreAccess access, StoreOptions options) {
   if (fresh && access == StoreAccess::read) {
     return fail(ErrorCode::not_found, fmt::format("there is no store in {}", directory_));
   }
-  if (!fresh) TRY(check_families(path));
+  if (!fresh) TRY(check_families(path, access));
   rocksdb::DB* db = nullptr;
   auto database = database_options(fresh);
   if (access == StoreAccess::write) {
@@ -199,7 +207,7 @@ Status RocksStore::open_database(StoreAccess access, StoreOptions options) {
   return check_format(access, fresh);
 }
 
-Status RocksStore::check_families(const std::string& path) const {
+Status RocksStore::check_families(const std::string& path, StoreAccess access) const {
   std::vector<std::string> names;
   const auto listed = rocksdb::DB::ListColumnFamilies({}, path, &names);
   if (!listed.ok()) return std::unexpected(error(listed, "open the store"));
@@ -210,7 +218,25 @@ Status RocksStore::check_families(const std::string& path) const {
                             "know: it was written by a newer one; use that",
                             directory_, name));
   }
+  // The next start for writing makes those that are missing.
+  if (access == StoreAccess::read && names.size() < kFamilies.size()) return unfinished();
   return {};
+}
+
+// Of a store that lacks what its first start writes before it accepts anything. There is nothing in
+// it, unless the watermark knows better.
+std::unexpected<Error> RocksStore::unfinished() const {
+  const auto acknowledged = Watermark::read(directory_ + "/gavel.watermark");
+  if (acknowledged > 0) {
+    return fail(ErrorCode::corrupted,
+                fmt::format("the store in {} is empty, but commits up to {} were acknowledged: "
+                            "restore it from a backup",
+                            directory_, acknowledged));
+  }
+  return fail(ErrorCode::not_found,
+              fmt::format("there is no store in {} yet: its first start did not get that far; "
+                          "gavel up goes on with it",
+                          directory_));
 }
 
 Status RocksStore::check_format(StoreAccess access, bool fresh) {
@@ -227,6 +253,11 @@ Status RocksStore::check_format(StoreAccess access, bool fresh) {
       if (!put.ok()) return std::unexpected(error(put, "write to the store"));
       return {};
     }
+  }
+  if (found.IsNotFound() && access == StoreAccess::read) {
+    const std::unique_ptr<rocksdb::Iterator> any(db_->NewIterator({}, meta()));
+    any->SeekToFirst();
+    if (any->status().ok() && !any->Valid()) return unfinished();
   }
   if (!found.ok()) return std::unexpected(error(found, "read the store's format"));
   ASSIGN_OR_RETURN(const auto format, parse_be64(value));

@@ -70,7 +70,8 @@ public:
 private:
   RocksStore() = default;
   Status open_database(StoreAccess access, StoreOptions options);
-  Status check_families(const std::string& path) const;
+  Status check_families(const std::string& path, StoreAccess access) const;
+  std::unexpected<Error> unfinished() const;
   Status check_format(StoreAccess access, bool fresh);
   void begin_log();
   Status check_commits();

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <system_error>
 
 namespace gavel {
@@ -56,6 +57,21 @@ Error system_error(std::string_view doing, const std::string& path, int code) {
                           : "";
   return {ErrorCode::storage_failed, fmt::format("cannot {} {}: {}{}", doing, path,
                                                  std::generic_category().message(code), advice)};
+}
+
+Status sync_directories(const std::string& directory) {
+  namespace fs = std::filesystem;
+  std::error_code failed;
+  fs::path path = fs::absolute(directory, failed).lexically_normal();
+  if (failed) return std::unexpected(system_error("find", directory, failed.value()));
+  for (;; path = path.parent_path()) {
+    const Fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    // A file system that cannot sync directories has nothing to sync.
+    if (fd.get() >= 0 && ::fsync(fd.get()) != 0 && errno != EINVAL && errno != EROFS) {
+      return std::unexpected(system_error("sync", path.string(), errno));
+    }
+    if (path == path.root_path()) return {};
+  }
 }
 
 Result<std::unique_ptr<StoreLock>> StoreLock::take(const std::string& directory, bool create) {

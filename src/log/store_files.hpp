@@ -43,6 +43,11 @@ private:
   char* page_;
 };
 
+// Syncs a directory and those above it: a file's name is as durable as the directories that lead to
+// it, and a synced file whose name a power cut takes away is lost. Also where nothing was created:
+// whoever did may have died before this. Directories that may not be opened are left out.
+Status sync_directories(const std::string& directory);
+
 // "cannot <doing> <path>: <errno in words>" as storage_failed, with what to do about a full disk.
 Error system_error(std::string_view doing, const std::string& path, int code);
 

@@ -105,6 +105,29 @@ TEST_F(Verify, DirectoryWithoutAStoreIsNotFound) {
   EXPECT_EQ(code_of(verify_store(store_)), ErrorCode::not_found);
 }
 
+// A first start dies between making the database and writing its format.
+TEST_F(Verify, StoreWhoseFirstStartDidNotFinishIsNotFoundOrLost) {
+  std::filesystem::create_directories(store_);
+  {
+    ASSERT_TRUE(StoreLock::take(store_, true).has_value());
+  }
+  rocksdb::Options options;
+  options.create_if_missing = true;
+  rocksdb::DB* db = nullptr;
+  ASSERT_TRUE(rocksdb::DB::Open(options, store_ + "/db", &db).ok());
+  delete db;
+  EXPECT_EQ(code_of(verify_store(store_)), ErrorCode::not_found);
+
+  // Unless something was acknowledged: then this is what is left of a store.
+  {
+    ASSERT_TRUE(Watermark::map(store_ + "/gavel.watermark", 7).has_value());
+  }
+  EXPECT_EQ(code_of(verify_store(store_)), ErrorCode::corrupted);
+  std::filesystem::remove(store_ + "/gavel.watermark");
+  EXPECT_NE(open(), nullptr);
+  EXPECT_TRUE(verify().is_clean());
+}
+
 TEST_F(Verify, ChangedEntryIsFound) {
   fill();
   auto value = get(&RocksStore::entries, entry_key(LogId{"a"}, Position{1}));

@@ -247,9 +247,9 @@ Result<Proposed> LocalHarness::commit_proposal(Session& session, const CallReque
       context.on_held = request.on_held;
       session.contexts[proposed->intent] = std::move(context);
     }
-    const auto committed = sessions_.commit(
-        session, std::move(proposed->plan),
-        deferrable && proposed->plan.control.empty() ? Durability::deferred : Durability::now);
+    const auto durability =
+        deferrable && proposed->plan.control.empty() ? Durability::deferred : Durability::now;
+    const auto committed = sessions_.commit(session, std::move(proposed->plan), durability);
     if (committed) return proposed;
     session.contexts.erase(proposed->intent);
     const bool again = committed.error().code == ErrorCode::conflict ||

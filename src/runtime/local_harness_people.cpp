@@ -102,24 +102,28 @@ asio::awaitable<Result<Epoch>> LocalHarness::wake(LogId id, Caller caller, std::
   if (!loaded) co_return std::unexpected(loaded.error());
   Epoch elected;
   auto completion = std::make_shared<Completion>(executor_);
-  for (int tries = 0; tries < kDecideTries; ++tries) {
+  for (int tries = 0;; ++tries) {
     Session& session = *loaded;
     const Timestamp now = clock_.now();
+    Status committed;
     if (session.state.tail.value == 0) {
       auto opening = decide(session.state, Open{id, caller.principal, client, now});
       if (!opening) co_return std::unexpected(opening.error());
-      if (!sessions_.commit(session, std::move(*opening), Durability::now)) continue;
+      committed = sessions_.commit(session, std::move(*opening), Durability::now);
     }
-    auto election = decide(session.state, Elect{caller.principal, reason, now});
-    if (!election) co_return std::unexpected(election.error());
-    const auto committed =
-        sessions_.commit(session, std::move(*election), Durability::now,
-                         [completion](Status status) { completion->complete(std::move(status)); });
+    if (committed) {
+      auto election = decide(session.state, Elect{caller.principal, reason, now});
+      if (!election) co_return std::unexpected(election.error());
+      committed = sessions_.commit(
+          session, std::move(*election), Durability::now,
+          [completion](Status status) { completion->complete(std::move(status)); });
+    }
     if (committed) {
       elected = session.state.epoch;
       break;
     }
-    if (committed.error().code != ErrorCode::conflict) co_return std::unexpected(committed.error());
+    const bool again = committed.error().code == ErrorCode::conflict;
+    if (!again || tries + 1 == kDecideTries) co_return std::unexpected(committed.error());
   }
   if (const auto durable = co_await wait_durable(completion); !durable) {
     co_return std::unexpected(durable.error());

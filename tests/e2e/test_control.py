@@ -388,6 +388,19 @@ class Limits(EndToEnd):
         again = gavel.propose("work", "box__append", {"text": "later"}, epoch=1)
         self.assertEqual(again["code"], "budget_exhausted", "a budget outlives the daemon")
 
+    def test_reads_spend_from_a_budget_that_sessions_share(self):
+        budget = (
+            "budgets:\n  - name: few\n    scope: everything\n"
+            '    tools: ["box__echo"]\n    calls: 2\n'
+        )
+        gavel = self.start(CONFIG + budget)
+        answers = [
+            gavel.propose(session, "box__echo", {"text": "x"}, epoch=1)
+            for session in ("one", "two", "three")
+        ]
+        self.assertEqual([each["kind"] for each in answers], ["result", "result", "refused"])
+        self.assertEqual(answers[-1]["code"], "budget_exhausted", answers[-1])
+
     def test_a_full_queue_says_busy_and_when_to_come_back(self):
         text = CONFIG.replace(
             "    timeout: 2s", "    timeout: 20s\n    concurrency: 1\n    queue: 1"

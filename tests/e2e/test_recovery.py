@@ -225,6 +225,9 @@ class FullDisk(EndToEnd):
         with self.assertRaises(Refused) as caught:
             gavel.propose("work", "box__append", {"text": "second"}, epoch=1)
         self.assertEqual(caught.exception.status, 507)
+        with self.assertRaises(Refused) as caught:
+            gavel.api("POST", "/v1/sessions/new/wake", {"reason": "a new session"})
+        self.assertEqual(caught.exception.status, 507)
         code, out, err = gavel.cli("doctor", "--json")
         self.assertEqual(code, 1, err)
         checks = {each["check"]: each for each in json.loads(out)["checks"]}
