@@ -20,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SUITE_SECONDS_MAX = 1500
 SHOWN_LINES = 200
+FUZZ_SECONDS = 2  # for each target
 
 
 @dataclass
@@ -43,6 +44,8 @@ class Suites:
             "docs": (self.docs, "links, commands and presets that the documents name (tests/docs)"),
             "simulate": (self.simulate, "the product in a simulated world (tests/simulation)"),
             "model": (self.model, "the model of the protocol, and that it can fail (model/)"),
+            "fuzz": (self.fuzz, "every decoder on its corpus, changed at random (tests/fuzz)"),
+            "hostile": (self.hostile, "whoever tries what they must not (tests/hostile)"),
             "e2e": (self.end_to_end, "the real binary from outside (tests/e2e)"),
             "crash": (self.crash, "the real binary cut off at writes and syncs (tests/crash)"),
             "package": (self.package, "a Debian package of it, installed into a scratch root and run"),
@@ -92,6 +95,14 @@ class Suites:
         fresh = self.counted([*common, "--seeds", 300, "--from", secrets.randbits(48)])
         return Run(fixed.passed + fresh.passed, fixed.failed + fresh.failed,
                    fixed.output + fresh.output)
+
+    def fuzz(self):
+        """New seeds each time: a finding prints its own, and keeps the input."""
+        return self.counted([sys.executable, "tools/fuzz.py", "--build", self.build,
+                             "--mutate", FUZZ_SECONDS])
+
+    def hostile(self):
+        return self.counted([sys.executable, "tests/hostile/run.py"])
 
     def format(self):
         return self.counted(["./dev", "format", "--check"])

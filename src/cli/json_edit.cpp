@@ -17,6 +17,7 @@ struct Member {
   std::size_t end = 0;    // behind its value
   std::string name;
   std::size_t value = 0;
+  std::size_t comma = std::string_view::npos;  // the one behind it
 };
 struct Container {
   std::size_t begin = 0;  // at the opening bracket
@@ -63,6 +64,7 @@ public:
       if (has(closer)) break;
       if (!has(',')) return broken("a comma");
       found.comma_at_end = true;
+      found.members.back().comma = at_;
       ++at_;
     }
     found.end = at_;
@@ -185,6 +187,22 @@ std::string indented(std::string_view block, std::string_view indent) {
   return out;
 }
 
+// Where what is said on the line of `at` ends: behind blanks and whole comments, before whatever
+// else follows and before a comment that goes on in the next line.
+std::size_t end_of_remarks(std::string_view text, std::size_t at) {
+  std::size_t end = at;
+  for (;;) {
+    at = std::min(text.find_first_not_of(" \t", at), text.size());
+    const auto rest = text.substr(at);
+    const auto line = std::min(rest.find('\n'), rest.size());
+    if (rest.starts_with("//")) return at + line;
+    const auto close = rest.starts_with("/*") ? rest.find("*/", 2) : std::string_view::npos;
+    if (close == std::string_view::npos || close > line) return end;
+    at += close + 2;
+    end = at;
+  }
+}
+
 // `item` as the last one of the container.
 std::string insert_last(std::string_view text, const Container& container, std::string_view item) {
   const auto step = text.find('\t') != std::string_view::npos ? "\t" : "  ";
@@ -200,40 +218,49 @@ std::string insert_last(std::string_view text, const Container& container, std::
     out += "\n" + inner + indented(item, inner) + "\n" + outer;
     return out + std::string(text.substr(container.end));
   }
-  const auto end = container.members.back().end;
+  // Behind the comma that is there, or a new one, and what is said beside the old one.
+  const Member& last = container.members.back();
+  const auto end = container.comma_at_end ? end_of_remarks(text, last.comma + 1) : last.end;
   out = std::string(text.substr(0, end));
   if (!container.comma_at_end) out += ",";
-  auto rest = text.substr(end);
-  if (container.comma_at_end) {
-    // Behind the comma and what is said beside it.
-    const auto line = std::min(rest.find('\n'), container.end - end);
-    out += rest.substr(0, line);
-    rest = rest.substr(line);
-  }
   out += "\n" + inner + indented(item, inner);
   const auto between = text.substr(end, container.end - end);
   if (between.find('\n') == std::string_view::npos) out += "\n" + outer;
-  return out + std::string(rest);
+  return out + std::string(text.substr(end));
 }
 
-// Without the member, its comma, and its line where it has one of its own.
+std::string_view without_blanks_behind(std::string_view text) {
+  return text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
+}
+
+// Without the member and its comma, and its line where it has one of its own. Comments around it
+// stay.
 std::string cut(std::string_view text, const Container& container, std::size_t index) {
+  const Member& member = container.members[index];
   const bool last = index + 1 == container.members.size();
-  std::size_t begin = container.members[index].begin;
-  std::size_t end = container.members[index].end;
   if (!last) {
-    end = container.members[index + 1].begin;
-  } else {
-    if (container.comma_at_end) end = text.find(',', end) + 1;
-    if (index > 0) {
-      begin = container.members[index - 1].end;
-    } else if (is_blank(text.substr(container.begin + 1, begin - container.begin - 1)) &&
-               is_blank(text.substr(end, container.end - end))) {
-      begin = container.begin + 1;
-      end = container.end;
-    }
+    const auto next = text.find_first_not_of(" \t\r\n", member.comma + 1);
+    return std::string(text.substr(0, member.begin)) + std::string(text.substr(next));
   }
-  return std::string(text.substr(0, begin)) + std::string(text.substr(end));
+  const auto rest = text.substr(container.comma_at_end ? member.comma + 1 : member.end);
+  const auto inside = text.substr(container.begin + 1, member.begin - container.begin - 1);
+  const auto behind = rest.substr(0, rest.size() - (text.size() - container.end));
+  if (index == 0 && is_blank(inside) && is_blank(behind)) {
+    return std::string(text.substr(0, container.begin + 1)) +
+           std::string(text.substr(container.end));
+  }
+  std::string out;
+  auto before = text.substr(0, member.begin);
+  if (index > 0 && !container.comma_at_end) {
+    const auto comma = container.members[index - 1].comma;
+    out = before.substr(0, comma);
+    before.remove_prefix(comma + 1);
+  }
+  out += without_blanks_behind(before);
+  // A comment up to the end of its line must not reach what follows.
+  const bool has_line = rest.starts_with('\n') || rest.starts_with("\r\n");
+  if (!has_line && before.contains("//")) out += '\n';
+  return out + std::string(rest);
 }
 
 struct Place {
@@ -248,6 +275,10 @@ Result<Place> locate(std::string_view text, const std::vector<std::string>& path
     if (!place.container.object) break;
     const Member* member = find_name(place.container, name);
     if (member == nullptr) break;
+    // Programs take one of two, and it may not be ours.
+    if (std::ranges::count(place.container.members, name, &Member::name) > 1) {
+      return fail(ErrorCode::invalid_argument, fmt::format("\"{}\" stands twice in it", name));
+    }
     const char c = text[member->value];
     if (c != '{' && c != '[') {
       return fail(ErrorCode::invalid_argument, fmt::format("\"{}\" holds no settings", name));

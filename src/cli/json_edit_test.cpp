@@ -28,6 +28,32 @@ TEST(JsonEdit, KeepsCommentsOrderAndIndentation) {
   EXPECT_EQ(appended("{\"hooks\":{\"Pre\":[1,],},}"), "{\"hooks\":{\"Pre\":[1,\n  7\n],},}");
 }
 
+TEST(JsonEdit, WritesNothingIntoComments) {
+  EXPECT_EQ(appended("{\"hooks\":{\"Pre\":[1, /* a\n b */ ]}}"),
+            "{\"hooks\":{\"Pre\":[1,\n  7 /* a\n b */ ]}}");
+  EXPECT_EQ(appended("{\"hooks\":{\"Pre\":[1 // one,\n ,\n]}}"),
+            "{\"hooks\":{\"Pre\":[1 // one,\n ,\n  7\n]}}");
+  EXPECT_EQ(appended("{\"hooks\":{\"Pre\":[1, /* a */ // b\n]}}"),
+            "{\"hooks\":{\"Pre\":[1, /* a */ // b\n  7\n]}}");
+}
+
+TEST(JsonEdit, KeepsTheCommentsAroundWhatItRemoves) {
+  const auto without_seven = [](std::string_view text) {
+    return remove_elements(text, kList, [](std::string_view element) { return element == "7"; })
+        .value();
+  };
+  EXPECT_EQ(without_seven("{\"hooks\":{\"Pre\":[1, // one\n 7]}}"),
+            "{\"hooks\":{\"Pre\":[1 // one\n]}}");
+  EXPECT_EQ(without_seven("{\"hooks\":{\"Pre\":[1, 7 /* , */ , ]}}"),
+            "{\"hooks\":{\"Pre\":[1, ]}}");
+  EXPECT_EQ(without_seven("{\"hooks\":{\"Pre\":[7, // ours\n // about 1\n 1]}}"),
+            "{\"hooks\":{\"Pre\":[// ours\n // about 1\n 1]}}");
+}
+
+TEST(JsonEdit, RefusesANameThatStandsTwice) {
+  EXPECT_EQ(appended("{\"hooks\":{},\"hooks\":{}}"), "error: \"hooks\" stands twice in it");
+}
+
 TEST(JsonEdit, RefusesWhatItDoesNotUnderstand) {
   for (const auto* text :
        {"{", "[]", "7", "{\"hooks\": 7}", "{\"hooks\": {\"Pre\": {}}}", "{\"hooks\": []}", "{} x",

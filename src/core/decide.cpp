@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "core/control_budget.hpp"
 #include "core/plan.hpp"
@@ -183,6 +184,14 @@ void add_attempt(PlanBuilder& plan, const State& state, IntentId intent, std::ui
   plan.add(Role::executor, kDecider, attempt);
 }
 
+// Whether the session's own log holds a reservation of this budget for the intent. A log that
+// somebody else wrote into may hold more or fewer than its decisions say; what fold would skip must
+// not be said.
+bool has_reserved(const State& state, const std::string& budget, IntentId intent) {
+  const auto found = state.budgets.find(budget);
+  return found != state.budgets.end() && found->second.reserved.contains({state.session, intent});
+}
+
 // Commits the intent after reserving its budgets. Its first attempt is the caller's to add.
 void commit(PlanBuilder& plan, const State& state, const ControlView& control, IntentId intent,
             const IntentProposed& proposal, const std::vector<BudgetClaim>& claims,
@@ -201,9 +210,10 @@ void commit(PlanBuilder& plan, const State& state, const ControlView& control, I
         decision.budgets.end()) {
       continue;
     }
-    const BudgetReserved reserved{claim.budget, state.session, intent, 1, proposal.timeout};
+    const BudgetReserved reserved{claim.budget, state.session, intent, 1,
+                                  bounded(proposal.timeout)};
     if (claim.log.empty()) {
-      plan.add(Role::decider, kDecider, reserved);
+      if (!has_reserved(state, claim.budget, intent)) plan.add(Role::decider, kDecider, reserved);
     } else {
       plan.add_control(claim.log, Role::decider, kDecider, reserved);
     }
@@ -236,14 +246,20 @@ Held hold(IntentId intent, HoldReason reason, const Assessment& assessment, Time
 
 // Gives back what the intent's reservations did not spend.
 void settle(PlanBuilder& plan, const State& state, const OpenIntent& open, Timestamp now) {
+  std::set<std::string> settled_here;
   for (const auto& reserved : open.budgets) {
+    if (reserved.log.empty() && (!has_reserved(state, reserved.budget, open.id) ||
+                                 !settled_here.insert(reserved.budget).second)) {
+      continue;
+    }
     BudgetSettled settled;
     settled.budget = reserved.budget;
     settled.session = state.session;
     settled.intent = open.id;
     if (open.attempts > 0) {
       settled.calls = 1;
-      settled.wall_clock = std::clamp(now - open.attempt_at, Duration{0}, open.proposal.timeout);
+      settled.wall_clock =
+          std::clamp(now - open.attempt_at, Duration{0}, bounded(open.proposal.timeout));
     }
     if (reserved.log.empty()) {
       plan.add(Role::executor, kDecider, settled);

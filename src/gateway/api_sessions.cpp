@@ -37,6 +37,16 @@ IntentId intent_of(const Entry& entry) {
       entry.body);
 }
 
+// A key of another type, taken for none, would make a repetition a new action.
+Status check_texts(const json::value& body, std::initializer_list<std::string_view> names) {
+  for (const auto name : names) {
+    const auto* value = find(body, name);
+    if (value == nullptr || value->is_string()) continue;
+    return fail(ErrorCode::invalid_argument, fmt::format("\"{}\" must be a text", name));
+  }
+  return {};
+}
+
 }  // namespace
 
 asio::awaitable<Api::Answer> Api::health(Request&) {
@@ -177,6 +187,9 @@ asio::awaitable<Api::Answer> Api::permit(Request& request) {
 
 asio::awaitable<Api::Answer> Api::ask(Request& request, Performer performer) {
   const auto& body = *request.body;
+  if (const auto valid = check_texts(body, {"tool", "key", "call_id", "client"}); !valid) {
+    co_return std::unexpected(valid.error());
+  }
   CallRequest call;
   call.performer = performer;
   if (performer == Performer::client) call.call_id = std::string(string_or(body, "call_id"));
@@ -231,6 +244,8 @@ asio::awaitable<Api::Answer> Api::ask(Request& request, Performer performer) {
 
 asio::awaitable<Api::Answer> Api::report(Request& request) {
   const auto& body = *request.body;
+  const auto valid_texts = check_texts(body, {"tool", "call_id", "kind", "reason"});
+  if (!valid_texts) co_return std::unexpected(valid_texts.error());
   ReportRequest report;
   report.session = LogId{request.parameters[0]};
   report.caller = request.caller;

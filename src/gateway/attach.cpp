@@ -6,6 +6,7 @@
 #include "gateway/api_json.hpp"
 #include "gateway/mcp_http.hpp"
 #include "gateway/mcp_stdio.hpp"
+#include "runtime/control_plane.hpp"
 
 namespace gavel {
 namespace {

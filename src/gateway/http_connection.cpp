@@ -89,9 +89,7 @@ asio::awaitable<void> HttpConnection::run(std::shared_ptr<HttpConnection> self) 
 asio::awaitable<void> HttpConnection::serve_requests() {
   while (!gone_ && keep_alive_ && socket_.is_open()) {
     Parser parser;
-    const auto& options = shared_->options;
-    parser.header_limit(static_cast<std::uint32_t>(options.header_bytes_max));
-    parser.body_limit(options.body_bytes_max);
+    set_limits(parser, shared_->options);
     const Read read = co_await read_request(parser);
     if (read != Read::complete) break;
     co_await handle();
@@ -185,7 +183,7 @@ asio::awaitable<HttpConnection::Read> HttpConnection::read_request(Parser& parse
   deadline_ = std::chrono::steady_clock::now() + options.idle_timeout;
   bool head_seen = false;
   for (;;) {
-    while (buffer_.size() > 0 && !parser.is_done()) {
+    while (!parser.is_done() && can_parse(parser, buffer_.size())) {
       if (stage_ == Stage::idle) {
         stage_ = Stage::reading;
         deadline_ = std::chrono::steady_clock::now() + options.read_timeout;
@@ -200,6 +198,13 @@ asio::awaitable<HttpConnection::Read> HttpConnection::read_request(Parser& parse
       if (parser.is_header_done() && !head_seen) {
         head_seen = true;
         parser.eager(true);
+        fill_request(parser);
+        const auto sound =
+            check_head(request_, http10_ ? HttpVersion::http10 : HttpVersion::http11);
+        if (!sound) {
+          co_await refuse(error_response(400, "invalid_argument", sound.error().message));
+          co_return Read::refused;
+        }
         co_await on_head(parser);
         // Of a refused request a small body is read nevertheless, so that the connection survives.
         if (refusal_ && !parser.is_done() &&
@@ -228,7 +233,6 @@ asio::awaitable<HttpConnection::Read> HttpConnection::read_request(Parser& parse
 
 // Looks at the head before the body is read.
 asio::awaitable<void> HttpConnection::on_head(Parser& parser) {
-  fill_request(parser);
   if (shared_->admission) refusal_ = shared_->admission(request_);
   if (refusal_ || parser.is_done()) co_return;
   const auto expect = request_.header("Expect");
@@ -239,16 +243,8 @@ asio::awaitable<void> HttpConnection::on_head(Parser& parser) {
 }
 
 void HttpConnection::fill_request(Parser& parser) {
+  read_head(parser, request_);
   const auto& message = parser.get();
-  request_.method = to_view(message.method_string());
-  const auto target = to_view(message.target());
-  const auto question = target.find('?');
-  request_.path = target.substr(0, question);
-  request_.query =
-      question == std::string_view::npos ? std::string_view{} : target.substr(question + 1);
-  for (const auto& field : message) {
-    request_.headers.push_back({to_view(field.name_string()), to_view(field.value())});
-  }
   keep_alive_ = message.keep_alive();
   http10_ = message.version() < 11;
   head_only_ = message.method() == http::verb::head;

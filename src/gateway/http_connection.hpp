@@ -14,13 +14,12 @@
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
 #include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "gateway/http_head.hpp"
 #include "gateway/http_server.hpp"
 
 namespace gavel {
@@ -67,7 +66,7 @@ public:
   bool server_stopping() const override { return shared_->stopping; }
 
 private:
-  using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
+  using Parser = HttpParser;
   enum class Stage { greeting, idle, reading, handling, streaming, raw, closed };
   enum class Read { complete, ended, refused };
 

@@ -8,13 +8,13 @@
 #include "base/text.hpp"
 #include "gateway/api_query.hpp"
 #include "protocol/sse.hpp"
+#include "runtime/control_plane.hpp"
 
 namespace gavel {
 namespace {
 
 constexpr int kSessionNotFound = -32001;  // as the official SDKs say it
 constexpr std::string_view kSessionHeader = "Mcp-Session-Id";
-constexpr std::string_view kControlPrefix = "control/";
 
 HttpResponse stream_head() {
   HttpResponse head;
@@ -114,36 +114,35 @@ std::string idempotency_key(std::string_view header) {
 
 }  // namespace
 
-Status check_session_name(const LogId& session) {
-  TRY(check_log_name(session));
-  if (session.value.starts_with(kControlPrefix)) {
-    return fail(ErrorCode::invalid_argument,
-                "a session's name does not start with \"control/\": those are control logs");
-  }
-  return {};
-}
-
 Result<McpContext> read_mcp_context(const HttpRequest& request, Caller caller) {
   static constexpr std::array<std::string_view, 3> kParameters = {"session", "epoch", "server"};
   TRY(check_query(request.query, kParameters));
   McpContext context;
   context.caller = std::move(caller);
   const auto given = [&](std::string_view parameter,
-                         std::string_view header) -> std::optional<std::string> {
-    if (auto value = query_value(request.query, parameter)) return value;
-    if (header.empty()) return std::nullopt;
-    if (const auto value = request.header(header)) return std::string(*value);
-    return std::nullopt;
+                         std::string_view header) -> Result<std::optional<std::string>> {
+    auto value = query_value(request.query, parameter);
+    const auto said = request.header(header);
+    if (!said) return value;
+    // Whoever looked at one of the two on the way would have seen another session.
+    if (value && *value != *said) {
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("the header {} and the query's \"{}\" differ; send one of them",
+                              header, parameter));
+    }
+    return std::string(*said);
   };
-  if (auto session = given("session", "Gavel-Session")) {
+  ASSIGN_OR_RETURN(auto session, given("session", "Gavel-Session"));
+  if (session) {
     context.session = LogId{std::move(*session)};
     TRY(check_session_name(*context.session));
   }
-  if (const auto epoch = given("epoch", "Gavel-Epoch")) {
+  ASSIGN_OR_RETURN(const auto epoch, given("epoch", "Gavel-Epoch"));
+  if (epoch) {
     ASSIGN_OR_RETURN(const auto number, parse_number("epoch", *epoch, 1, UINT64_MAX));
     context.epoch = Epoch{number};
   }
-  context.server = given("server", {}).value_or("");
+  context.server = query_value(request.query, "server").value_or("");
   if (const auto key = request.header("Idempotency-Key")) {
     context.idempotency_key = idempotency_key(*key);
   }

@@ -32,7 +32,4 @@ private:
 // Session, epoch and server that the request's query or headers name. Errors: invalid_argument.
 Result<McpContext> read_mcp_context(const HttpRequest& request, Caller caller);
 
-// The session's name as a client may say it: a valid log name outside the control logs.
-Status check_session_name(const LogId& session);
-
 }  // namespace gavel

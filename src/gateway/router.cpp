@@ -39,6 +39,7 @@ std::size_t Router::add(std::string_view method, std::string_view pattern) {
 }
 
 RouteMatch Router::match(std::string_view method, std::string_view path) const {
+  if (!path.starts_with('/')) return RouteUnknown{};
   const auto segments = split(path);
   RouteWrongMethod wrong;
   for (std::size_t i = 0; i < routes_.size(); ++i) {

@@ -76,5 +76,14 @@ TEST(Query, NumbersMustBeNumbersWithinTheirRange) {
   }
 }
 
+TEST(Router, APathBeginsWithASlash) {
+  Router router;
+  router.add("GET", "/v1/health");
+  for (const std::string_view path :
+       {"v1/health", "http://localhost/v1/health", "//v1/health", "*", ""}) {
+    EXPECT_TRUE(std::holds_alternative<RouteUnknown>(router.match("GET", path))) << path;
+  }
+}
+
 }  // namespace
 }  // namespace gavel

@@ -12,6 +12,7 @@ constexpr std::uint8_t kHeadVersion = 1;
 constexpr std::uint8_t kFlagElects = 1;
 constexpr std::uint8_t kFlagRaisesBarrier = 2;
 constexpr std::uint8_t kFlagTrimmed = 1;
+constexpr std::uint8_t kRecordFlags = kFlagElects | kFlagRaisesBarrier;
 
 void put_be(std::string& out, std::uint64_t value, std::size_t width) {
   for (std::size_t i = width; i-- > 0;) out.push_back(static_cast<char>(value >> (8 * i)));
@@ -55,6 +56,10 @@ private:
 
 std::unexpected<Error> damaged(std::string_view what) {
   return fail(ErrorCode::corrupted, fmt::format("{} does not have its length", what));
+}
+
+std::unexpected<Error> unknown_flags(std::string_view what) {
+  return fail(ErrorCode::corrupted, fmt::format("{} has flags that nobody wrote", what));
 }
 
 Status check_version(std::uint8_t version, std::uint8_t known, std::string_view what) {
@@ -163,6 +168,7 @@ Result<RecordView> RecordView::parse(std::string_view value) {
   header.count = static_cast<std::uint32_t>(reader.number(4));
   view.rest_ = reader.rest();
   if (reader.is_short() || header.count == 0) return damaged("the record");
+  if ((flags & ~kRecordFlags) != 0) return unknown_flags("the record");
   for (std::uint32_t i = 0; i < header.count && !reader.is_short(); ++i) {
     reader.take(reader.number(4));
   }
@@ -209,6 +215,10 @@ Result<StoredHead> decode_head(std::string_view value) {
     head.anchor_chain = reader.digest();
   }
   if (reader.is_short() || !reader.at_end()) return damaged("the head");
+  // Each head has one form: the flag is there exactly where something was trimmed.
+  if ((flags & ~kFlagTrimmed) != 0 || ((flags != 0) != (head.trimmed.value != 0))) {
+    return unknown_flags("the head");
+  }
   return head;
 }
 

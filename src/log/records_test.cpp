@@ -80,6 +80,29 @@ TEST(Records, EveryCutRecordIsNoticed) {
   EXPECT_EQ(code_of(RecordView::parse(value + "x")), ErrorCode::corrupted);
 }
 
+TEST(Records, FlagsThatNobodyWritesAreNoticed) {
+  std::string record;
+  encode_record({}, std::vector<std::string>{"entry"}, record);
+  std::string head;
+  encode_head({}, head);
+  std::string trimmed;
+  StoredHead forgetful;
+  forgetful.trimmed = Position{3};
+  encode_head(forgetful, trimmed);
+  for (std::string* bytes : {&record, &head, &trimmed}) {
+    for (const unsigned bit : {2u, 7u}) {
+      std::string changed = *bytes;
+      changed[1] = static_cast<char>(static_cast<unsigned>(changed[1]) | (1u << bit));
+      const bool refused =
+          bytes == &record ? !RecordView::parse(changed) : !decode_head(changed).has_value();
+      EXPECT_TRUE(refused) << bit;
+    }
+  }
+  std::string nothing = trimmed;
+  nothing.replace(head.size(), 8, 8, '\0');
+  EXPECT_EQ(decode_head(nothing).error().code, ErrorCode::corrupted) << "trimmed up to nothing";
+}
+
 TEST(Records, NewerVersionsAreUnsupported) {
   std::string value;
   encode_record(some_header(), std::vector<std::string>{"one"}, value);

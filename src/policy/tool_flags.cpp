@@ -185,7 +185,7 @@ public:
     if (value.is_object()) {
       for (const auto& member : value.get_object()) {
         const std::string_view key(member.key());
-        const std::string below = fmt::format("{}.{}", where, for_display(key, 60));
+        const std::string below = fmt::format("{}.{}", where, reveal_hidden(for_display(key, 60)));
         text(key, below);
         this->value(member.value(), below);
       }

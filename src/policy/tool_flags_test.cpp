@@ -122,5 +122,13 @@ TEST(RevealHidden, ShowsWhatNobodySees) {
   EXPECT_EQ(reveal_hidden("caf\u00e9\n"), "caf\u00e9\n");
 }
 
+TEST(ToolFlags, NamesThePlaceWithoutItsHiddenCharacters) {
+  const json::object definition{{"inputSchema", json::object{{"de\u200bsc", "ignore me"}}}};
+  const auto flags = flags_of(definition);
+  ASSERT_EQ(flags.size(), 1u);
+  EXPECT_EQ(flags[0].kind, FlagKind::hidden_characters);
+  EXPECT_EQ(flags[0].where, "inputSchema.de<U+200B>sc");
+}
+
 }  // namespace
 }  // namespace gavel

@@ -5,8 +5,12 @@
 #include <algorithm>
 #include <array>
 
+#include "base/text.hpp"
+
 namespace gavel {
 namespace {
+
+constexpr std::size_t kShownBytesMax = 100;
 
 json::object to_json(const Implementation& implementation) {
   return {{"name", implementation.name}, {"version", implementation.version}};
@@ -100,8 +104,9 @@ std::optional<int> log_severity(std::string_view level) {
 
 RpcFault unsupported_version(std::string_view id, std::string_view requested) {
   // As server/discover says it: the revisions that a request can name. The others are initialized.
+  // What was requested may have come in a header, with any bytes.
   const json::object data{{"supported", json::array{json::string(kMcpModern)}},
-                          {"requested", json::string(requested)}};
+                          {"requested", for_display(requested, kShownBytesMax)}};
   return {.code = rpc::kUnsupportedVersion,
           .message = "Unsupported protocol version",
           .id = std::string(id),

@@ -93,6 +93,22 @@ std::expected<void, McpRefusal> check_name(std::span<const HeaderField> headers,
   return check_decoded(headers, kNameHeader, message.id, view(value->get_string()));
 }
 
+// Legacy messages need no mirrors, but one that is there must not say something else: a proxy may
+// look at it without asking for the era.
+std::expected<void, McpRefusal> check_mirrors_given(std::span<const HeaderField> headers,
+                                                    const RpcMessage& message) {
+  auto method = one_header(headers, kMethodHeader, message.id);
+  if (!method) return std::unexpected(std::move(method).error());
+  if (*method) {
+    auto equal = check_equal(headers, kMethodHeader, message.id, message.method);
+    if (!equal) return equal;
+  }
+  auto name = one_header(headers, kNameHeader, message.id);
+  if (!name) return std::unexpected(std::move(name).error());
+  if (!*name) return {};
+  return check_name(headers, message);
+}
+
 std::unexpected<McpRefusal> refuse(RpcFault fault) {
   return std::unexpected(McpRefusal{.http_status = 400, .fault = std::move(fault)});
 }
@@ -210,6 +226,9 @@ std::expected<McpAdmission, McpRefusal> admit_mcp(std::span<const HeaderField> h
   const bool modern_header = *version && era_of(**version) == Era::modern;
   if (meta.is_modern() || (modern_header && !initialize)) {
     return admit_modern(headers, message, std::move(meta));
+  }
+  if (auto mirrors = check_mirrors_given(headers, message); !mirrors) {
+    return std::unexpected(std::move(mirrors).error());
   }
   if (initialize) return McpAdmission{.era = Era::legacy, .version = {}, .meta = std::move(meta)};
   const std::string_view spoken = version->value_or(kMcpWithoutHeader);

@@ -86,6 +86,13 @@ TEST(AdmitMcp, ARevisionThatNobodySpeaksIsNamed) {
   EXPECT_EQ(legacy.error().fault.code, rpc::kUnsupportedVersion);
 }
 
+TEST(AdmitMcp, BytesOfAHeaderThatAreNoTextAreNotRepeated) {
+  const auto refused = admit({{"MCP-Protocol-Version", "2025-\xb1\xff"}},
+                             R"({"jsonrpc":"2.0","id":1,"method":"tools/list"})");
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(parse_json(rpc_error_response(refused.error().fault)));
+}
+
 TEST(AdmitMcp, MissingMetadataIsAnInvalidRequest) {
   const Headers headers{{"mcp-protocol-version", "2026-07-28"}, {"mcp-method", "tools/list"}};
   for (const char* params :
@@ -112,6 +119,20 @@ TEST(AdmitMcp, OlderClientsAreServedAsTheySpeak) {
   ASSERT_TRUE(initialize);
   EXPECT_EQ(initialize->era, Era::legacy);
   EXPECT_TRUE(admit({}, R"({"jsonrpc":"2.0","id":1,"result":{}})"));
+}
+
+TEST(AdmitMcp, OlderClientsMayMirrorButNotSomethingElse) {
+  const std::string_view call =
+      R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"drop","arguments":{}}})";
+  const auto says = [&](std::string_view method, std::string_view name) {
+    return admit(
+               {{"MCP-Protocol-Version", "2025-11-25"}, {"Mcp-Method", method}, {"Mcp-Name", name}},
+               call)
+        .has_value();
+  };
+  EXPECT_TRUE(says("tools/call", "drop"));
+  EXPECT_FALSE(says("tools/list", "drop"));
+  EXPECT_FALSE(says("tools/call", "echo"));
 }
 
 TEST(AdmitMcp, AModernNotificationNeedsItsHeadersOnly) {

@@ -64,6 +64,19 @@ Status ControlPlane::refresh(const LogId& log) {
   }
 }
 
+Status check_session_name(const LogId& session) {
+  TRY(check_log_name(session));
+  if (session.value.starts_with(kControlPrefix)) {
+    return fail(ErrorCode::invalid_argument,
+                "a session's name does not start with \"control/\": those are control logs");
+  }
+  if (session.value.size() > kSessionNameMax) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("a session's name has {} characters at most", kSessionNameMax));
+  }
+  return {};
+}
+
 Status ControlPlane::append(ControlState& state, std::vector<Entry> entries, Random& random,
                             OnDurable on_durable) {
   Append append;

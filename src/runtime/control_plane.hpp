@@ -17,6 +17,11 @@ namespace gavel {
 inline constexpr std::string_view kControlPrefix = "control/";
 inline const LogId kEverything{"control/everything"};
 
+// A session's name: a valid log name, outside the control logs, and short enough that the session
+// has a control log of its own, or it could not be halted. invalid_argument for any other.
+Status check_session_name(const LogId& session);
+inline constexpr std::size_t kSessionNameMax = 240;
+
 class ControlPlane {
 public:
   // `log` must outlive this.

@@ -66,7 +66,7 @@ Result<std::reference_wrapper<Session>> Sessions::get(const LogId& id) {
     hot->used = ++uses_;
     return std::ref(*hot);
   }
-  TRY(check_log_name(id));
+  TRY(check_session_name(id));
   ASSIGN_OR_RETURN(auto loaded, load(id));
   evict();
   loaded->used = ++uses_;
@@ -123,6 +123,9 @@ Status Sessions::commit(Session& session, Plan plan, Durability durability,
     entry.position = position;
     externalize(entry, blobs);
     TRY(check_rights(entry));
+  }
+  for (const auto& other : plan.control) {
+    for (const auto& entry : other.entries) TRY(check_rights(entry));
   }
   for (const auto& blob : blobs) session.payloads[blob.digest] = blob.bytes;
 

@@ -97,7 +97,8 @@ public:
   ~Sessions();
 
   // The session, loaded if need be; a state of tail 0 where it was never written. The reference is
-  // good until the next suspension. Errors: those of Log::read, corrupted.
+  // good until the next suspension. Errors: those of Log::read, corrupted, and invalid_argument for
+  // what is no session's name: nobody drives a control log.
   Result<std::reference_wrapper<Session>> get(const LogId& id);
   // The session if it is in memory.
   Session* find(const LogId& id);
