@@ -12,6 +12,17 @@
 
 namespace gavel {
 
+Status check_members(const json::value& body, std::initializer_list<std::string_view> known) {
+  for (const auto& member : body.as_object()) {
+    const std::string_view name{member.key().data(), member.key().size()};
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("\"{}\" is not known here; there is: {}", for_display(name, 100),
+                            fmt::join(known, ", ")));
+  }
+  return {};
+}
+
 std::string nothing_called(std::string_view what, std::string_view name,
                            std::span<const std::string_view> known) {
   const auto near = nearest(name, known);
