@@ -13,6 +13,7 @@
 #include <cstdio>
 
 #include "app/machine.hpp"
+#include "app/oauth_files.hpp"
 #include "app/state_directory.hpp"
 #include "base/text.hpp"
 #include "core/codec.hpp"
@@ -86,7 +87,11 @@ std::string reachable(std::string_view endpoint) {
 class Daemon {
 public:
   explicit Daemon(const UpOptions& options)
-      : options_(options), say_(clock_), io_(1), signals_(io_) {}
+      : options_(options),
+        say_(clock_),
+        logins_(fs::path(options.state_directory) / "oauth"),
+        io_(1),
+        signals_(io_) {}
 
   int run() {
     if (const auto ready = open(); !ready) return complain(ready.error());
@@ -197,6 +202,7 @@ private:
     upstream.clock = &clock_;
     upstream.random = &random_;
     upstream.client = {"gavel", std::string(kVersion)};
+    upstream.logins = &logins_;
     upstream.log_line = [this](std::string_view line) { say_(line); };
     upstream.on_tools_changed = std::move(events.on_tools_changed);
     upstream.on_notification = std::move(events.on_notification);
@@ -219,6 +225,7 @@ private:
   MachineClock clock_;
   MachineRandom random_;
   StderrLog say_;
+  OAuthFiles logins_;
   asio::io_context io_;
   asio::signal_set signals_;
   std::shared_ptr<const Policy> policy_;

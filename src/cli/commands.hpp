@@ -34,6 +34,8 @@ Command resume_command();
 Command policy_command();
 Command tools_command();
 Command upstreams_command();
+Command login_command();
+Command logout_command();
 
 Command verify_command();
 Command checkpoint_command();

@@ -216,7 +216,9 @@ void check_upstreams(const Client& client, std::vector<Finding>& out) {
       out.push_back({Health::ok, name, health, {}});
     } else {
       out.push_back({Health::failed, name, error.empty() ? health : health + ": " + error,
-                     "see gavel upstreams --stderr"});
+                     health == "needs_login"
+                         ? "gavel login " + for_display(string_or(upstream, "name"), 60)
+                         : std::string("see gavel upstreams --stderr")});
     }
   }
 }

@@ -194,7 +194,7 @@ Tone tone_of(std::string_view word) {
       Pair{"settling", Tone::warning}, Pair{"epoch_elected", Tone::accent},
       Pair{"dead", Tone::bad},         Pair{"backoff", Tone::warning},
       Pair{"replayed", Tone::accent},  Pair{"probed", Tone::accent},
-      Pair{"resume", Tone::good},
+      Pair{"resume", Tone::good},      Pair{"needs_login", Tone::warning},
   };
   const auto* found = std::ranges::find(kTones, word, &Pair::first);
   return found == kTones.end() ? Tone::plain : found->second;

@@ -39,7 +39,8 @@ Command make_tree(Globals& globals) {
   add_group(root, "Policy and proof",
             {policy_command(), verify_command(), checkpoint_command(), incidents_command()});
   add_group(root, "Care",
-            {doctor_command(), token_command(), completion_command(), version_command()});
+            {doctor_command(), login_command(), logout_command(), token_command(),
+             completion_command(), version_command()});
   root.subcommands.push_back(values_command());
   return root;
 }

@@ -36,6 +36,10 @@ Api::Api(asio::any_io_executor executor, Harness& harness, ApiOptions options)
   add("POST", "/v1/tools/{}/accept", Access::approver_or_admin, &Api::accept_tool);
   add("POST", "/v1/tools/{}/refuse", Access::approver_or_admin, &Api::refuse_tool);
   add("GET", "/v1/upstreams", Access::not_only_driver, &Api::upstreams);
+  add("GET", "/v1/upstreams/{}/login", Access::admin, &Api::login);
+  add("POST", "/v1/upstreams/{}/login", Access::admin, &Api::begin_login);
+  add("POST", "/v1/upstreams/{}/login/answer", Access::admin, &Api::finish_login);
+  add("POST", "/v1/upstreams/{}/logout", Access::admin, &Api::forget_login);
   add("GET", "/v1/policy", Access::any, &Api::policy);
   add("POST", "/v1/policy/explain", Access::any, &Api::explain);
   add("POST", "/v1/policy/reload", Access::admin, &Api::reload);

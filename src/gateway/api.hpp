@@ -1,8 +1,8 @@
 #pragma once
 // The HTTP API of docs/api.md: it turns requests into calls of the harness and its answers into
 // JSON. It holds no state of its own. One file per topic: api.cpp routes and answers,
-// api_sessions.cpp, api_control.cpp (halts, votes, policy), api_tools.cpp and api_watch.cpp
-// (streams).
+// api_sessions.cpp, api_control.cpp (halts, votes, policy), api_tools.cpp, api_logins.cpp
+// (people at upstream servers) and api_watch.cpp (streams).
 
 #include <boost/asio/any_io_executor.hpp>
 #include <functional>
@@ -112,6 +112,13 @@ private:
   // Of all servers, attached ones too, by name.
   asio::awaitable<Result<std::map<std::string, ToolView>>> all_tools(Caller caller);
   asio::awaitable<Result<ToolView>> tool_named(Caller caller, std::string name);
+
+  // api_logins.cpp
+  asio::awaitable<Answer> login(Request& request);
+  asio::awaitable<Answer> begin_login(Request& request);
+  asio::awaitable<Answer> finish_login(Request& request);
+  asio::awaitable<Answer> forget_login(Request& request);
+  Answer login_answer(const std::string& server) const;
 
   // api_watch.cpp
   asio::awaitable<void> watch_session(Request& request);

@@ -1,8 +1,5 @@
 // Votes, halts, servers and policy.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-
-#include <algorithm>
 
 #include "base/text.hpp"
 #include "gateway/api.hpp"
@@ -28,22 +25,6 @@ ToolHints hints_of(const json::object& definition) {
   const auto* annotations = find_object(definition, "annotations");
   return {hint(annotations, "readOnlyHint"), hint(annotations, "destructiveHint"),
           hint(annotations, "idempotentHint")};
-}
-
-// Without its scope, a misspelt one, or one that is no text, would mean everything.
-Status check_members(const json::value& body, std::initializer_list<std::string_view> known) {
-  for (const auto& member : body.as_object()) {
-    const std::string_view name{member.key().data(), member.key().size()};
-    const bool is_known = std::find(known.begin(), known.end(), name) != known.end();
-    if (is_known && member.value().is_string()) continue;
-    if (is_known) {
-      return fail(ErrorCode::invalid_argument, fmt::format("\"{}\" must be a text", name));
-    }
-    return fail(ErrorCode::invalid_argument,
-                fmt::format("\"{}\" is not known here; there is: {}", for_display(name, 100),
-                            fmt::join(known, ", ")));
-  }
-  return {};
 }
 
 }  // namespace

@@ -12,6 +12,21 @@
 
 namespace gavel {
 
+Status check_members(const json::value& body, std::initializer_list<std::string_view> known) {
+  for (const auto& member : body.as_object()) {
+    const std::string_view name{member.key().data(), member.key().size()};
+    const bool is_known = std::find(known.begin(), known.end(), name) != known.end();
+    if (is_known && member.value().is_string()) continue;
+    if (is_known) {
+      return fail(ErrorCode::invalid_argument, fmt::format("\"{}\" must be a text", name));
+    }
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("\"{}\" is not known here; there is: {}", for_display(name, 100),
+                            fmt::join(known, ", ")));
+  }
+  return {};
+}
+
 std::string nothing_called(std::string_view what, std::string_view name,
                            std::span<const std::string_view> known) {
   const auto near = nearest(name, known);

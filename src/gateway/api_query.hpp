@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/ids.hpp"
+#include "base/json.hpp"
 #include "base/result.hpp"
 
 namespace gavel {
@@ -19,6 +20,10 @@ Status check_query(std::string_view query, std::span<const std::string_view> kno
 // lib".
 std::string nothing_called(std::string_view what, std::string_view name,
                            std::span<const std::string_view> known);
+
+// invalid_argument where the object has another member than these, or one that is no text: neither
+// would be seen.
+Status check_members(const json::value& body, std::initializer_list<std::string_view> known);
 
 // The number at `key`, or `fallback` where it is missing. invalid_argument where it is none or
 // outside [least, most].

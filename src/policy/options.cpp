@@ -19,6 +19,8 @@ constexpr std::array<std::string_view, 4> kScopes = {"session", "agent", "toolse
 constexpr std::array<std::string_view, 4> kPins = {"off", "first_use", "first_list", "ask"};
 constexpr std::array<std::string_view, 3> kFlagModes = {"off", "warn", "hold"};
 
+constexpr std::array<std::string_view, 2> kGrants = {"authorization_code", "client_credentials"};
+
 constexpr double kResultMin = 1u << 10;
 constexpr double kResultMax = 16u << 20;
 
@@ -123,6 +125,51 @@ constexpr Option kToolOptions[] = {
 constexpr OptionGroup kTool = {"tool", "One tool of a server, by the server's own name.",
                                kToolOptions};
 
+constexpr Option kOAuthOptions[] = {
+    {.name = "grant",
+     .kind = choice,
+     .doc = "Who asks for tokens: a person by `gavel login` (`authorization_code`), or Gavel alone "
+            "with its own credentials.",
+     .preset = "authorization_code",
+     .choices = kGrants},
+    {.name = "client_id",
+     .doc = "Gavel's name at the authorization server, where it was registered by hand. Unset: "
+            "Gavel registers itself.",
+     .min = 1,
+     .max = 2048},
+    {.name = "client_secret_file",
+     .doc = "The file with that client's secret, one line.",
+     .min = 1,
+     .max = 4096},
+    {.name = "private_key_file",
+     .doc = "Instead of a secret: the file with its private key (PEM, P-256 or RSA), with which "
+            "Gavel signs who it is (`private_key_jwt`).",
+     .min = 1,
+     .max = 4096},
+    {.name = "client_metadata_url",
+     .doc = "The https address of a Client ID Metadata Document that describes this Gavel, for "
+            "servers that take one; used where there is no `client_id`.",
+     .min = 1,
+     .max = 2048},
+    {.name = "scopes",
+     .kind = texts,
+     .doc = "Exactly these scopes are asked for, never more. Unset: those that the server names.",
+     .min = 1,
+     .max = 100},
+    {.name = "issuer",
+     .doc = "The authorization server that must be used, as it names itself. Unset: the first that "
+            "the server names.",
+     .min = 1,
+     .max = 2048},
+    {.name = "redirect_port",
+     .kind = count,
+     .doc = "The port on loopback that `gavel login` waits on. 0: any that is free.",
+     .preset = "0",
+     .max = 65535},
+};
+constexpr OptionGroup kOAuth = {
+    "oauth", "How Gavel logs in at a server over HTTP that asks for it.", kOAuthOptions};
+
 constexpr Option kServerOptions[] = {
     {.name = "command",
      .kind = scalars,
@@ -145,6 +192,10 @@ constexpr Option kServerOptions[] = {
     {.name = "header_files",
      .kind = text_map,
      .doc = "Headers whose value is read from a file: for secrets."},
+    {.name = "oauth",
+     .kind = group,
+     .doc = "How Gavel logs in at `url` where that asks for it: see docs/oauth.md.",
+     .group = &kOAuth},
     {.name = "concurrency",
      .kind = count,
      .doc = "Calls in flight at once.",

@@ -185,6 +185,7 @@ private:
     server.environment_files = map_of(settings, "environment_files");
     server.headers = map_of(settings, "headers");
     server.header_files = map_of(settings, "header_files");
+    if (const auto* oauth = find(settings, "oauth")) server.oauth = build_oauth(*oauth);
     server.directory = text_of(settings, "directory");
     server.concurrency_max = count_of(settings, "concurrency");
     server.queue_max = count_of(settings, "queue");
@@ -208,11 +209,71 @@ private:
     return server;
   }
 
+  static OAuthSpec build_oauth(const json::value& settings) {
+    OAuthSpec oauth;
+    if (text_of(settings, "grant") == "client_credentials") {
+      oauth.grant = OAuthGrant::client_credentials;
+    }
+    oauth.client_id = text_of(settings, "client_id");
+    oauth.client_secret_file = text_of(settings, "client_secret_file");
+    oauth.private_key_file = text_of(settings, "private_key_file");
+    oauth.client_metadata_url = text_of(settings, "client_metadata_url");
+    oauth.scopes = texts_of(settings, "scopes");
+    oauth.issuer = text_of(settings, "issuer");
+    oauth.redirect_port = count_of(settings, "redirect_port");
+    return oauth;
+  }
+
+  void check_oauth(const ServerSpec& server, const Path& path) {
+    const OAuthSpec& oauth = server.oauth;
+    const auto option = [&](std::string name) {
+      Path below = path;
+      below.push_back(std::move(name));
+      return below;
+    };
+    for (const auto* headers : {&server.headers, &server.header_files}) {
+      for (const auto& [name, value] : *headers) {
+        static const re2::RE2 kAuthorization("(?i)authorization");
+        if (re2::RE2::FullMatch(name, kAuthorization)) {
+          error(path, "the server has a header Authorization, too; keep one of them");
+        }
+      }
+    }
+    if (!oauth.client_secret_file.empty() && !oauth.private_key_file.empty()) {
+      error(path, "has both `client_secret_file` and `private_key_file`; a client has one of them");
+    }
+    for (const auto& [name, file] : {std::pair{"client_secret_file", &oauth.client_secret_file},
+                                     std::pair{"private_key_file", &oauth.private_key_file}}) {
+      if (!file->empty() && !file->starts_with('/')) {
+        error(option(name),
+              fmt::format("\"{}\" must be an absolute path", for_display(*file, 200)));
+      }
+      if (!file->empty() && oauth.client_id.empty()) {
+        error(option(name), "belongs to a client that is registered: give its `client_id`");
+      }
+    }
+    if (oauth.grant == OAuthGrant::client_credentials && oauth.client_secret_file.empty() &&
+        oauth.private_key_file.empty()) {
+      error(path,
+            "`grant: client_credentials` needs `client_id` with `client_secret_file` or "
+            "`private_key_file`");
+    }
+    if (!oauth.client_metadata_url.empty() && !oauth.client_metadata_url.starts_with("https://")) {
+      error(option("client_metadata_url"), "must start with https://");
+    }
+    static const re2::RE2 kScope("[!#-\\[\\]-~]{1,256}");
+    for (const auto& scope : oauth.scopes) {
+      if (!re2::RE2::FullMatch(scope, kScope)) {
+        error(option("scopes"), fmt::format("\"{}\" is no scope", for_display(scope, 60)));
+      }
+    }
+  }
+
   void check_server(const ServerSpec& server) {
     const Path path{"servers", server.name};
     const auto at = [&](const std::string& option) { return Path{"servers", server.name, option}; };
     if (server.name == kOwnToolset) {
-      for (const auto& option : {"command", "url", "environment", "headers"}) {
+      for (const auto& option : {"command", "url", "environment", "headers", "oauth"}) {
         if (find_option(server.name, option)) {
           error(at(option), "`own` is what agents do by themselves: there is nothing to reach");
         }
@@ -245,11 +306,12 @@ private:
         error(at(option), "is for servers with a `command`");
       }
     }
-    for (const auto& option : {"headers", "header_files"}) {
+    for (const auto& option : {"headers", "header_files", "oauth"}) {
       if (!server.command.empty() && find_option(server.name, option)) {
         error(at(option), "is for servers with a `url`");
       }
     }
+    if (find_option(server.name, "oauth")) check_oauth(server, at("oauth"));
     for (const auto& [name, value] : server.headers) {
       if (value.find_first_of("\r\n") != std::string::npos) {
         error(at("headers"), fmt::format("{} holds a line break", name));

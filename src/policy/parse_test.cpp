@@ -371,6 +371,50 @@ INSTANTIATE_TEST_SUITE_P(
                     BadFile{"unknown_alias", "rules: *a\n", "not YAML"},
                     BadFile{"list_key", "? [a, b]\n: c\n", "a key must be a plain text"}));
 
+std::string oauth_with(const std::string& options, const std::string& more = "") {
+  return "servers:\n  web:\n    url: https://web.example/mcp\n" + more + "    oauth: {" + options +
+         "}\n";
+}
+
+TEST(ParsePolicy, ReadsHowGavelLogsIn) {
+  const auto policy = parse_policy(
+      oauth_with("grant: client_credentials, client_id: me, client_secret_file: /etc/secret, "
+                 "scopes: [a, b], issuer: \"https://auth.example\", redirect_port: 8400, "
+                 "client_metadata_url: \"https://me.example/c.json\""),
+      "gavel.yaml");
+  ASSERT_TRUE(policy) << policy.error().message;
+  const OAuthSpec& oauth = (*policy)->servers()[0].oauth;
+  EXPECT_EQ(oauth.grant, OAuthGrant::client_credentials);
+  EXPECT_EQ(oauth.client_id, "me");
+  EXPECT_EQ(oauth.client_secret_file, "/etc/secret");
+  EXPECT_EQ(oauth.issuer, "https://auth.example");
+  EXPECT_EQ(oauth.redirect_port, 8400u);
+  EXPECT_EQ(oauth.client_metadata_url, "https://me.example/c.json");
+  EXPECT_THAT(oauth.scopes, testing::ElementsAre("a", "b"));
+  const auto bare = parse_policy(oauth_with(""), "gavel.yaml");
+  ASSERT_TRUE(bare) << bare.error().message;
+  EXPECT_EQ((*bare)->servers()[0].oauth.grant, OAuthGrant::authorization_code);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Logins, BadPolicy,
+    testing::Values(
+        BadFile{"of_a_program", server_with("    oauth: {}\n"), "is for servers with a `url`"},
+        BadFile{"beside_a_header", oauth_with("", "    headers: {authorization: x}\n"),
+                "the server has a header Authorization, too"},
+        BadFile{"both_proofs",
+                oauth_with("client_id: a, client_secret_file: /a, private_key_file: /b"),
+                "a client has one of them"},
+        BadFile{"relative_file", oauth_with("client_id: a, client_secret_file: a"),
+                "must be an absolute path"},
+        BadFile{"secret_of_nobody", oauth_with("client_secret_file: /a"), "give its `client_id`"},
+        BadFile{"alone_without_proof", oauth_with("grant: client_credentials, client_id: a"),
+                "`grant: client_credentials` needs"},
+        BadFile{"plain_document", oauth_with("client_metadata_url: \"http://a.example/\""),
+                "must start with https://"},
+        BadFile{"no_scope", oauth_with("scopes: [\"a b\"]"), "\"a b\" is no scope"},
+        BadFile{"grant", oauth_with("grant: password"), "grant"}));
+
 TEST(ParsePolicy, TellsAllProblemsAtOnceInTheOrderOfTheFile) {
   EXPECT_EQ(
       problems_of("servers:\n"

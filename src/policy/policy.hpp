@@ -73,6 +73,22 @@ struct RateSpec {
 // It has a catalogue of its own (policy/own_tools.hpp) and nothing to start or connect to.
 inline constexpr std::string_view kOwnToolset = "own";
 
+// Who asks an authorization server for tokens: a person, once, by gavel login; or Gavel alone.
+enum class OAuthGrant : std::uint8_t { authorization_code, client_credentials };
+
+// How Gavel logs in at a server over HTTP that asks for it (docs/oauth.md). All of it may be empty.
+struct OAuthSpec {
+  OAuthGrant grant = OAuthGrant::authorization_code;
+  std::string client_id;
+  std::string client_secret_file;
+  std::string private_key_file;
+  std::string client_metadata_url;
+  std::vector<std::string> scopes;
+  std::string issuer;
+  std::uint64_t redirect_port = 0;  // 0: any that is free
+  bool operator==(const OAuthSpec&) const = default;
+};
+
 struct ServerSpec {
   std::string name;  // of [a-z0-9-]: "pg"
   // stdio
@@ -85,6 +101,7 @@ struct ServerSpec {
   std::string url;
   std::map<std::string, std::string> headers;
   std::map<std::string, std::string> header_files;
+  OAuthSpec oauth;
 
   std::uint64_t concurrency_max = 16;
   std::uint64_t queue_max = 256;

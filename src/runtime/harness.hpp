@@ -196,6 +196,14 @@ public:
   virtual asio::awaitable<Result<json::object>> upstream_capabilities(
       const std::string& upstream) = 0;
   virtual UpstreamStatus upstream_status(const std::string& upstream) const = 0;
+  // A person's login at a server (Upstream::begin_login), for the role admin. Errors beside the
+  // server's own: not_found, permission_denied.
+  virtual asio::awaitable<Result<std::string>> begin_login(std::string server,
+                                                           std::string redirect_uri,
+                                                           Caller caller) = 0;
+  virtual asio::awaitable<Status> finish_login(std::string server, std::string query,
+                                               Caller caller) = 0;
+  virtual asio::awaitable<Status> forget_login(std::string server, Caller caller) = 0;
 
   // Calls back with the notifications of upstreams that belong to no request: the upstream's name,
   // the method, the params (JSON text). One callback at a time; an empty one ends it.

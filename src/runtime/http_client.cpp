@@ -197,6 +197,12 @@ public:
   Error unreachable(std::string_view why) const {
     return {ErrorCode::unavailable, fmt::format("cannot reach {}: {}", url.authority, why)};
   }
+  Error out_of_reach() const {
+    return {ErrorCode::permission_denied,
+            fmt::format("{} is at an address of this machine or the network around it, and a "
+                        "server from elsewhere named it: it is not asked",
+                        url.authority)};
+  }
   Error late(std::string_view what) const {
     return {ErrorCode::timeout, fmt::format("{} {} before the deadline", url.authority, what)};
   }
@@ -290,6 +296,16 @@ std::string_view OutboundReply::header(std::string_view name) const {
     if (same_name(key, name)) return value;
   }
   return {};
+}
+
+std::string OutboundReply::header_list(std::string_view name) const {
+  std::string list;
+  for (const auto& [key, value] : reading_->parser.headers) {
+    if (!same_name(key, name)) continue;
+    if (!list.empty()) list += ", ";
+    list += value;
+  }
+  return list;
 }
 
 asio::awaitable<Result<std::string>> OutboundReply::read_some() {
@@ -395,6 +411,10 @@ asio::awaitable<OutboundHttp::Pool::Connected> OutboundHttp::Pool::connect(
     std::shared_ptr<Pool> self, SteadyTime until) {
   auto endpoints = co_await resolve(self, until);
   if (!endpoints) co_return std::unexpected(std::move(endpoints).error());
+  const auto reach = self->options.reach;
+  for (const auto& endpoint : *endpoints) {
+    if (!within(reach, endpoint.address())) co_return std::unexpected(self->out_of_reach());
+  }
   auto connection =
       std::make_shared<Connection>(self->executor, self->url.tls ? &self->context : nullptr);
   Unfinished unfinished{connection};
@@ -491,6 +511,43 @@ const OutboundUrl& OutboundHttp::url() const {
 asio::awaitable<std::expected<OutboundReply, OutboundFailure>> OutboundHttp::send(
     OutboundRequest request) {
   return Pool::send(pool_, std::move(request));
+}
+
+namespace {
+
+bool is_link_local(const asio::ip::address& address) {
+  if (address.is_v6()) return address.to_v6().is_link_local();
+  return (address.to_v4().to_uint() >> 16) == 0xA9FE;  // 169.254.0.0/16
+}
+
+bool is_public(const asio::ip::address_v4& address) {
+  const auto bits = address.to_uint();
+  const auto in = [&](std::uint32_t net, int length) { return (bits ^ net) >> (32 - length) == 0; };
+  const bool local = in(0x00000000, 8) || in(0x0A000000, 8) || in(0x64400000, 10) ||
+                     in(0x7F000000, 8) || in(0xA9FE0000, 16) || in(0xAC100000, 12) ||
+                     in(0xC0A80000, 16) || in(0xC0000000, 24) || in(0xC6120000, 15);
+  return !local && !in(0xE0000000, 3);  // multicast and reserved
+}
+
+// ::ffff:10.0.0.1 is 10.0.0.1.
+asio::ip::address unmapped(const asio::ip::address& address) {
+  if (!address.is_v6() || !address.to_v6().is_v4_mapped()) return address;
+  return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+}
+
+}  // namespace
+
+bool is_public(const asio::ip::address& given) {
+  const auto address = unmapped(given);
+  if (address.is_v4()) return is_public(address.to_v4());
+  // 2000::/3 is all that is given out of IPv6.
+  return (address.to_v6().to_bytes()[0] & 0xE0) == 0x20;
+}
+
+bool within(Reach reach, const asio::ip::address& given) {
+  if (reach == Reach::anywhere) return true;
+  const auto address = unmapped(given);
+  return reach == Reach::internet ? is_public(address) : !is_link_local(address);
 }
 
 Result<OutboundUrl> parse_outbound_url(std::string_view url) {

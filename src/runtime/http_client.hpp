@@ -10,6 +10,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/address.hpp>
 #include <cstddef>
 #include <expected>
 #include <functional>
@@ -36,6 +37,12 @@ struct OutboundUrl {
 // "http://host:port/path?query"; invalid_argument says what is wrong.
 Result<OutboundUrl> parse_outbound_url(std::string_view url);
 
+// Which addresses a name may lead to. `local` is this machine and the network around it, and the
+// internet; nowhere but with `anywhere` are link-local addresses, where clouds keep credentials.
+enum class Reach { internet, local, anywhere };
+bool is_public(const asio::ip::address& address);
+bool within(Reach reach, const asio::ip::address& address);
+
 struct OutboundRequest {
   std::string method = "POST";
   std::vector<std::pair<std::string, std::string>> headers;  // beside Host and Content-Length
@@ -60,6 +67,8 @@ public:
   int status() const;
   // The first header of that name, compared without case; empty where there is none.
   std::string_view header(std::string_view name) const;
+  // All of that name as one list, separated by commas.
+  std::string header_list(std::string_view name) const;
 
   // The next bytes of the body; empty at its end. Errors: timeout, unavailable (cut off).
   asio::awaitable<Result<std::string>> read_some();
@@ -75,7 +84,8 @@ class OutboundHttp {
 public:
   struct Options {
     std::string trusted_ca_file;  // PEM, beside the system's; may be empty
-    std::size_t idle_max = 32;    // connections kept
+    Reach reach = Reach::anywhere;
+    std::size_t idle_max = 32;  // connections kept
     // Node closes idle connections after 5 s: a kept one must be younger.
     std::chrono::milliseconds idle_for{4'000};
   };

@@ -42,7 +42,8 @@ UpstreamReply judge_status(const OutboundReply& reply, const std::string& name,
                            std::string_view body) {
   const int status = reply.status();
   if (status == 401) {
-    return refused(ErrorCode::unauthenticated,
+    // Not unauthenticated: that would tell the caller to prove itself anew to Gavel.
+    return refused(ErrorCode::unavailable,
                    fmt::format("server \"{}\" wants credentials (HTTP 401); check the headers that "
                                "the policy gives it",
                                name));
@@ -252,6 +253,9 @@ asio::awaitable<McpPosted> post_mcp(OutboundHttp& http, const Clock& clock, std:
   OutboundReply reply = std::move(*sent);
   posted.status = reply.status();
   posted.session_id = reply.header("Mcp-Session-Id");
+  if (posted.status == 401 || posted.status == 403) {
+    posted.challenge = reply.header_list("WWW-Authenticate");
+  }
   if (posted.status >= 300 || posted.status < 200) {
     const auto body = co_await reply.read_all(kRefusalBytesMax);
     auto answer = body ? error_in(*body, posted.status, post.id) : std::nullopt;

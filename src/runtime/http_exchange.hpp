@@ -36,6 +36,7 @@ struct McpPosted {
   UpstreamReply reply;     // of a message without id: `answered` where it was accepted
   int status = 0;          // 0 where no reply came
   std::string session_id;  // the header Mcp-Session-Id
+  std::string challenge;   // of 401 and 403: the headers WWW-Authenticate
   // The stream after the answer, to be read to its end so that its connection can be used again.
   std::optional<OutboundReply> rest;
 };

@@ -30,6 +30,9 @@ public:
   asio::awaitable<UpstreamReply> request(UpstreamRequest request) override;
   asio::awaitable<Result<json::object>> capabilities(SteadyTime deadline) override;
   UpstreamStatus status() const override;
+  asio::awaitable<Result<std::string>> begin_login(std::string redirect_uri) override;
+  asio::awaitable<Status> finish_login(std::string query) override;
+  Status forget_login() override;
   asio::awaitable<void> close() override;
 
 private:

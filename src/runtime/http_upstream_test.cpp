@@ -243,7 +243,7 @@ TEST_F(HttpUpstreamTest, CredentialsComeFromFilesAndAreNeverPrinted) {
   open(spec);
   const auto reply = call("echo");
   EXPECT_EQ(reply.delivery, Delivery::not_sent);
-  EXPECT_EQ(reply.error.code, ErrorCode::unauthenticated);
+  EXPECT_EQ(reply.error.code, ErrorCode::unavailable);
   for (const auto& line : world_.log) {
     EXPECT_EQ(line.find("hunter2"), std::string::npos) << line;
     EXPECT_EQ(line.find("wrong1"), std::string::npos) << line;
@@ -267,7 +267,7 @@ TEST_F(HttpUpstreamTest, WhatAStatusMeansForTheCall) {
     ErrorCode code;
   };
   const Row rows[] = {
-      {"status", R"({"status":401})", Delivery::not_sent, ErrorCode::unauthenticated},
+      {"status", R"({"status":401})", Delivery::not_sent, ErrorCode::unavailable},
       {"status", R"({"status":403})", Delivery::not_sent, ErrorCode::permission_denied},
       {"status", R"({"status":413})", Delivery::not_sent, ErrorCode::too_large},
       {"status", R"({"status":422})", Delivery::not_sent, ErrorCode::unavailable},

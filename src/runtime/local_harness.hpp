@@ -62,6 +62,11 @@ public:
   std::vector<std::string> upstreams() const override;
   asio::awaitable<Result<json::object>> upstream_capabilities(const std::string& upstream) override;
   UpstreamStatus upstream_status(const std::string& upstream) const override;
+  asio::awaitable<Result<std::string>> begin_login(std::string server, std::string redirect_uri,
+                                                   Caller caller) override;
+  asio::awaitable<Status> finish_login(std::string server, std::string query,
+                                       Caller caller) override;
+  asio::awaitable<Status> forget_login(std::string server, Caller caller) override;
   void on_upstream_notice(OnUpstreamNotice callback) override { on_notice_ = std::move(callback); }
   std::vector<std::string> attached() const override;
   asio::awaitable<Result<std::string>> attach(ServerSpec spec, LogId session,
@@ -195,6 +200,9 @@ private:
   // The server of a tool that this session calls; null where it has none.
   std::shared_ptr<Upstream> server_of(const LogId& session, std::string_view tool) const;
   void add_upstream(const ServerSpec& spec);
+  // --- logins (local_harness_logins.cpp) ---
+  Result<std::shared_ptr<Upstream>> server_to_log_in(const std::string& name,
+                                                     const Caller& caller) const;
   void say(const std::string& line) const;
 
   asio::any_io_executor executor_;

@@ -88,6 +88,16 @@ public:
   }
   UpstreamStatus status() const override { return upstream_->status(); }
   asio::awaitable<void> close() override { return upstream_->close(); }
+  asio::awaitable<Result<std::string>> begin_login(std::string redirect_uri) override {
+    return upstream_->begin_login(std::move(redirect_uri));
+  }
+  asio::awaitable<Status> finish_login(std::string query) override {
+    const auto redactor = redactor_;
+    auto done = co_await upstream_->finish_login(std::move(query));
+    if (!done) done.error().message = redactor->text(std::move(done.error().message));
+    co_return done;
+  }
+  Status forget_login() override { return upstream_->forget_login(); }
 
   asio::awaitable<UpstreamReply> request(UpstreamRequest request) override {
     hear(request.caller.on_progress);
@@ -123,11 +133,23 @@ private:
 }  // namespace
 
 void Redactor::set(const std::vector<std::string>& secrets) {
+  given_ = secrets;
+  build();
+}
+
+void Redactor::set_tokens(const std::vector<std::string>& tokens) {
+  tokens_ = tokens;
+  build();
+}
+
+void Redactor::build() {
   secrets_.clear();
   patterns_.clear();
-  for (const auto& secret : secrets) {
-    for (const auto& part : {secret, secret.substr(secret.rfind(' ') + 1)}) {
-      if (part.size() >= kTextSecretMin) secrets_.push_back(part);
+  for (const auto* secrets : {&given_, &tokens_}) {
+    for (const auto& secret : *secrets) {
+      for (const auto& part : {secret, secret.substr(secret.rfind(' ') + 1)}) {
+        if (part.size() >= kTextSecretMin) secrets_.push_back(part);
+      }
     }
   }
   std::ranges::sort(secrets_, std::greater{}, &std::string::size);

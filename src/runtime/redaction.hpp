@@ -16,6 +16,8 @@ class Redactor {
 public:
   // Of each secret, its last word counts too: "Bearer TOKEN".
   void set(const std::vector<std::string>& secrets);
+  // Those that come and go while the server runs: tokens. They replace only each other.
+  void set_tokens(const std::vector<std::string>& tokens);
 
   // Text for people with every secret of 4 bytes or more replaced by "[secret]".
   std::string text(std::string text) const;
@@ -24,7 +26,11 @@ public:
   std::string json(std::string text) const;
 
 private:
-  std::vector<std::string> secrets_;   // the longest first
+  void build();
+
+  std::vector<std::string> given_;
+  std::vector<std::string> tokens_;
+  std::vector<std::string> secrets_;   // of both, the longest first
   std::vector<std::string> patterns_;  // those that json() looks for, as JSON may write them
 };
 

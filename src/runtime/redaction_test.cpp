@@ -43,6 +43,15 @@ TEST(Redactor, TheLongestSecretIsReplacedFirst) {
   EXPECT_EQ(redactor.json(R"("sesame-open")"), R"("[secret]")");
 }
 
+TEST(Redactor, KnowsTokensBesideWhatWasGiven) {
+  auto redactor = redactor_of({"sesame-open"});
+  redactor.set_tokens({"first-token"});
+  redactor.set_tokens({"second-token"});
+  EXPECT_EQ(redactor.text("sesame-open first-token second-token"), "[secret] first-token [secret]");
+  redactor.set({});
+  EXPECT_EQ(redactor.json(R"(["sesame-open","second-token"])"), R"(["sesame-open","[secret]"])");
+}
+
 // A server that says its secret on every way there is.
 class Chatterbox final : public Upstream {
 public:

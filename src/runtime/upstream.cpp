@@ -16,8 +16,33 @@ std::string_view to_string(UpstreamHealth health) {
       return "backing_off";
     case UpstreamHealth::failed:
       return "failed";
+    case UpstreamHealth::needs_login:
+      return "needs_login";
   }
   return "unknown";
+}
+
+namespace {
+
+std::unexpected<Error> no_login(const std::string& name) {
+  return fail(ErrorCode::unsupported,
+              fmt::format("server \"{}\" is none that Gavel logs in at: it is a program, or the "
+                          "policy gives it a header Authorization",
+                          name));
+}
+
+}  // namespace
+
+asio::awaitable<Result<std::string>> Upstream::begin_login(std::string) {
+  co_return no_login(name());
+}
+
+asio::awaitable<Status> Upstream::finish_login(std::string) {
+  co_return no_login(name());
+}
+
+Status Upstream::forget_login() {
+  return no_login(name());
 }
 
 std::string attached_name(std::string_view server, std::string_view session) {

@@ -77,7 +77,7 @@ struct UpstreamReply {
   std::chrono::milliseconds retry_after{0};  // of a busy not_sent
 };
 
-enum class UpstreamHealth { idle, starting, ready, backing_off, failed };
+enum class UpstreamHealth { idle, starting, ready, backing_off, failed, needs_login };
 std::string_view to_string(UpstreamHealth);
 
 struct UpstreamStatus {
@@ -116,6 +116,14 @@ public:
   virtual asio::awaitable<Result<json::object>> capabilities(SteadyTime deadline) = 0;
 
   virtual UpstreamStatus status() const = 0;
+
+  // A person's login at the server (runtime/upstream_login.hpp): the URL for the browser, then the
+  // query with which that came to `redirect_uri`. Errors: unsupported where the server is none that
+  // one logs in at.
+  virtual asio::awaitable<Result<std::string>> begin_login(std::string redirect_uri);
+  virtual asio::awaitable<Status> finish_login(std::string query);
+  // Forgets its tokens.
+  virtual Status forget_login();
 
   // Stops the connection or child in order: ask, wait, terminate, kill.
   virtual asio::awaitable<void> close() = 0;

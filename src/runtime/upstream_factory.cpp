@@ -15,9 +15,10 @@ namespace {
 
 constexpr std::size_t kShownLines = 20;
 constexpr std::size_t kShownLineBytes = 500;
-// Headers may carry credentials; environments without files hold none that Gavel knows of.
+// Requests over HTTP may carry credentials; environments without files hold none that Gavel knows
+// of.
 bool has_secrets(const ServerSpec& spec) {
-  return !spec.environment_files.empty() || !spec.header_files.empty() || !spec.headers.empty();
+  return !spec.environment_files.empty() || !spec.url.empty();
 }
 
 }  // namespace
@@ -42,7 +43,7 @@ std::unique_ptr<Upstream> make_upstream(asio::any_io_executor executor, const Se
   return has_secrets(spec) ? redacting(std::move(made), redactor) : std::move(made);
 }
 
-Result<std::string> read_secret_file(const std::string& path) {
+Result<std::string> read_key_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) {
     return fail(ErrorCode::unavailable,
@@ -56,6 +57,11 @@ Result<std::string> read_secret_file(const std::string& path) {
                 fmt::format("the secret file {} cannot be read or is over {} bytes", path,
                             kSecretBytesMax));
   }
+  return secret;
+}
+
+Result<std::string> read_secret_file(const std::string& path) {
+  ASSIGN_OR_RETURN(auto secret, read_key_file(path));
   while (secret.ends_with('\n') || secret.ends_with('\r')) secret.pop_back();
   if (secret.empty() || secret.find_first_of(std::string_view("\0\r\n", 3)) != std::string::npos) {
     return fail(ErrorCode::unavailable,

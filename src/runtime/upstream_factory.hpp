@@ -13,6 +13,7 @@
 #include "protocol/mcp.hpp"
 #include "runtime/child_process.hpp"
 #include "runtime/clock.hpp"
+#include "runtime/oauth_store.hpp"
 #include "runtime/redaction.hpp"
 #include "runtime/upstream.hpp"
 
@@ -44,7 +45,8 @@ struct UpstreamOptions {
   json::object capabilities;
   UpstreamTiming timing;
   std::shared_ptr<Redactor> redactor = std::make_shared<Redactor>();  // told the server's secrets
-  std::string trusted_ca_file;  // PEM, beside the system's certificates; may be empty
+  OAuthStore* logins = nullptr;  // borrowed, outlives the upstream; null: they end with it
+  std::string trusted_ca_file;   // PEM, beside the system's certificates; may be empty
 };
 
 // `spec` has a command or a URL. Nothing is started before the first request.
@@ -58,6 +60,8 @@ inline constexpr int kDiscoverTries = 2;
 // The secret in a file: its content without the newline at its end. Errors name the file, never
 // what it holds.
 Result<std::string> read_secret_file(const std::string& path);
+// The same of a file of several lines: a key in PEM.
+Result<std::string> read_key_file(const std::string& path);
 inline constexpr std::size_t kSecretBytesMax = 64u << 10;
 
 // The last lines of a server's stderr, safe to show on a terminal.

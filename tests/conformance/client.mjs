@@ -1,4 +1,6 @@
 // What the referee's client scenarios want done, by the official SDK, through Gavel.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createRequire } from 'node:module';
 
 const require = createRequire(`${process.env.CONFORMANCE}/package.json`);
@@ -33,8 +35,53 @@ async function attempt(what, run) {
   }
 }
 
+// What a person does: runs the command and opens the address. The browser is a fetch that follows
+// the redirection back to the command.
+async function login() {
+  const command = ['--json', 'login', '--no-browser', 'referee'];
+  const child = spawn(process.env.GAVEL_BINARY, command, {
+    env: { ...process.env, GAVEL_TOKEN: process.env.GAVEL_OPERATOR_TOKEN },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = once(child, 'exit');
+  child.stdout.on('data', (line) => {
+    const { url } = JSON.parse(String(line).split('\n')[0]);
+    if (!url) return;
+    attempt('browser', async () => (await fetch(url)).status).then((status) => {
+      // Nobody comes back any more.
+      if (status === undefined) child.kill();
+    });
+  });
+  const [code] = await ended;
+  console.log('gavel login', code);
+  return code === 0;
+}
+
+// Does it again after a login, for as long as Gavel asks a person for one.
+const LOGINS_MAX = 5;
+async function withLogin(run, asks) {
+  let result = await run();
+  for (let i = 0; i < LOGINS_MAX && (await asks(result)) && (await login()); ++i) {
+    result = await run();
+  }
+  return result;
+}
+
+async function serverNeedsLogin() {
+  const { upstreams } = await (
+    await fetch(new URL('/v1/upstreams', process.env.GAVEL_MCP_URL), {
+      headers: { Authorization: `Bearer ${process.env.GAVEL_OPERATOR_TOKEN}` },
+    })
+  ).json();
+  console.log('upstreams', JSON.stringify(upstreams));
+  return upstreams[0].health === 'needs_login';
+}
+
 const call = (name, args = {}) =>
-  attempt(`tools/call ${name}`, () => client.callTool({ name, arguments: args }));
+  withLogin(
+    () => attempt(`tools/call ${name}`, () => client.callTool({ name, arguments: args })),
+    (result) => JSON.stringify(result ?? {}).includes('gavel login'),
+  );
 
 // Of the type that the tool wants, so that nothing but the wire is in question.
 const SAMPLES = { string: 'us-west1', integer: 1, number: 1.5, boolean: true };
@@ -86,6 +133,10 @@ await client.connect(
     requestInit: { headers: { Authorization: `Bearer ${process.env.GAVEL_TOKEN}` } },
   }),
 );
-const { tools = [] } = (await attempt('tools/list', () => client.listTools())) ?? {};
+const { tools = [] } =
+  (await withLogin(
+    () => attempt('tools/list', () => client.listTools()),
+    () => serverNeedsLogin(),
+  )) ?? {};
 await (SCENARIOS[scenario] ?? callAll)(tools);
 await client.close();

@@ -177,11 +177,19 @@ def direct_leg(referee, revision, scenario):
         process.stop()
 
 
-def client_leg(referee, revision, scenario):
+def client_leg(referee, revision, scenario, one_by_one):
     command = shlex.join([sys.executable, str(HERE / "client.py")])
-    return referee.run(
-        "client", f"client-{revision}", ["--command", command, *which(revision, scenario)]
-    )
+
+    def run(name, only):
+        return referee.run("client", name, ["--command", command, *which(revision, only)])
+
+    if not one_by_one or scenario:
+        return run(f"client-{revision}", scenario)
+    # The referee starts all at once and gives each half a minute.
+    checks = {}
+    for number, only in enumerate(referee.required(revision, "client")):
+        checks.update(run(f"client-{revision}-{number}", only))
+    return checks
 
 
 def which(revision, scenario):
@@ -200,7 +208,9 @@ def run_all(referee, options):
             if leg == "direct":
                 found = [(FIXTURES[revision], direct_leg(referee, revision, options.scenario))]
             elif leg == "client":
-                found = [("-", client_leg(referee, revision, options.scenario))]
+                found = [
+                    ("-", client_leg(referee, revision, options.scenario, options.one_by_one))
+                ]
             else:
                 found = [
                     (FIXTURES[era], server_leg(referee, revision, era, options.scenario))
@@ -263,6 +273,11 @@ def main():
     parser.add_argument("--revision", action="append", choices=REVISIONS)
     parser.add_argument("--fixture", action="append", choices=FIXTURES.values())
     parser.add_argument("--scenario", help="this one alone")
+    parser.add_argument(
+        "--one-by-one",
+        action="store_true",
+        help="client: one scenario after the other, for a slow build or a busy machine",
+    )
     parser.add_argument("--all", action="store_true", help="show what is not scored, too")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--keep", type=Path, help="leave the referee's files and logs here")
