@@ -49,7 +49,7 @@ class Reload(EndToEnd):
         slow = threading.Thread(target=lambda: answers.append(self.gavel.propose(
             "slow", "box__append_slowly", {"text": "slow", "seconds": 1.5}, epoch=1)))
         slow.start()
-        wait_until(lambda: self.gavel.of_kind("slow", "attempt"), "the call to be sent")
+        wait_until(lambda: "slow" in self.effects(), "the call to be at work")
         change = self.reload(CONFIG.replace(ENVIRONMENT, ENVIRONMENT.replace("}", ', X: "1"}')))
         self.assertEqual(change["servers"]["changed"], ["box"])
         self.assertEqual(self.append("second")["kind"], "result")
@@ -88,7 +88,7 @@ class Reload(EndToEnd):
         held = self.gavel.wait_pending("work")
         self.reload(DENIED)
         self.gavel.api("POST", f"/v1/sessions/work/intents/{held['intent']}/vote",
-                       {"verdict": "allow", "digest": held["digest"]}, role="approver")
+                       {"verdict": "allow", "digest": held["digest"]})
         wait_until(lambda: self.effects() == ["held"], "the held call to act")
 
     def test_a_file_with_a_problem_changes_nothing(self):
