@@ -16,13 +16,21 @@ namespace fs = std::filesystem;
 
 Status prepare_state_directory(const fs::path& directory) {
   std::error_code error;
-  const bool created = fs::create_directories(directory, error);
+  if (!fs::exists(directory, error)) {
+    // "state/" is state, and not something in it.
+    const auto path = directory.has_filename() ? directory : directory.parent_path();
+    const auto parent = path.parent_path();
+    if (!parent.empty()) fs::create_directories(parent, error);
+    // With its mode from the start: whoever dies here leaves none that is open to others.
+    if (!error && ::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+      error.assign(errno, std::generic_category());
+    }
+  }
   if (error) {
     return fail(ErrorCode::permission_denied,
                 fmt::format("cannot make the state directory {}: {}; choose another with --state",
                             directory.string(), error.message()));
   }
-  if (created) fs::permissions(directory, fs::perms::owner_all, error);
   struct stat info{};
   if (stat(directory.c_str(), &info) != 0) {
     return fail(ErrorCode::permission_denied,

@@ -54,6 +54,10 @@ class Checks:
     # ------------------------------------------------------------------------------ the log
     def acknowledged_is_there(self):
         """Call with the daemon running, before anything else is done."""
+        # A daemon that lives announces more while this reads.
+        with self.witness.lock:
+            tails = dict(self.witness.tails)
+        self.logs.clear()
         for log, seen in self.witness.seen.items():
             found = self.read(log)
             for position, entry in sorted(seen.items()):
@@ -62,7 +66,7 @@ class Checks:
                     self.problem(f"LOST: acknowledged entry {log}#{position} ({entry['kind']})")
                 elif found[position - 1] != entry:
                     self.problem(f"CHANGED: {log}#{position}: {entry} is {found[position - 1]}")
-        for log, tail in self.witness.tails.items():
+        for log, tail in tails.items():
             self.entries += 1
             if len(self.read(log)) < tail:
                 self.problem(f"LOST: {log} was announced up to {tail}, has {len(self.read(log))}")

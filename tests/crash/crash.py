@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -22,14 +23,15 @@ sys.path.insert(0, str(HERE))
 from lib.gavel import find_binary  # noqa: E402
 from peers import MODES as PEERS  # noqa: E402
 from peers import PeerPlayer  # noqa: E402
-from world import DEADLY, MODES, Cut, Player, Scenario  # noqa: E402
+from world import DEADLY, FAULTS, MODES, Cut, Player, Scenario  # noqa: E402
 
 QUICK_CUTS = 78
+GROUPS = (DEADLY[:2], DEADLY[2:], FAULTS)
 # What a mode is about; elsewhere it is the same as another one. `before`, `power` and `scatter` are
 # about everything but the beginning of a write-out, which promises nothing.
 ADDS = ("write", "create", "allocate", "mkdir", "link")
 KINDS = {
-    "after": ("write", "sync", "dirsync", "rename", "link", "unlink", "truncate"),
+    "after": (*ADDS, "sync", "dirsync", "rename", "unlink", "truncate"),
     "tear": ("write",),
     "shorten": ("write",),
     "enospc": ADDS,
@@ -59,15 +61,23 @@ def file_kind(path):
     return re.sub(r"(MANIFEST|OPTIONS|LOG\.old)[-.]\d+.*", r"\1", name)
 
 
-def cuts_of(scenario, trace, seed, modes):
-    """All cuts of a scenario: each boundary with each mode that is about its kind."""
+def cuts_of(scenario, trace, seed, modes, everything=False):
+    """Each boundary is cut in three ways, one of each group, the group's modes in turn: kills, power
+    cuts, faults. `everything`: in every mode that is about its kind."""
     found = []
     for number, (kind, path) in enumerate(trace, 1):
         if scenario == "spare" and not about_the_spare(number, trace):
             continue
-        for mode in (mode for mode in modes if mode in MODES):
-            if kind in KINDS.get(mode, () if kind == "flush" else (kind,)):
-                found.append(Cut(scenario, number, mode, seed))
+        # A run of spare is long: its boundaries get one cut each.
+        for group in (MODES,) if scenario == "spare" else GROUPS:
+            fitting = [
+                mode
+                for mode in group
+                if mode in modes and kind in KINDS.get(mode, () if kind == "flush" else (kind,))
+            ]
+            if not everything and fitting:
+                fitting = [fitting[(number + seed) % len(fitting)]]
+            found += [Cut(scenario, number, mode, seed) for mode in fitting]
     return found
 
 
@@ -216,8 +226,9 @@ def parse(arguments):
     parser.add_argument("--quick", action="store_true", help="some cuts of each kind (a suite)")
     parser.add_argument("--scenario", choices=(*Scenario.NAMES, "peers"), action="append")
     parser.add_argument("--mode", choices=(*MODES, *PEERS), action="append")
+    parser.add_argument("--all", action="store_true", help="every mode at every boundary")
     parser.add_argument("--cut", type=int, help="this boundary alone")
-    parser.add_argument("--cuts", type=int, help="so many, from all places (default: all)")
+    parser.add_argument("--cuts", type=int, help="so many, from all places (default: every one)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--lie", action="store_true", help="the disk lies about syncs: must fail")
     parser.add_argument("--jobs", type=int, default=min(4, 2 * (os.cpu_count() or 2)))
@@ -230,6 +241,8 @@ def parse(arguments):
 
 def main(arguments=None):
     options = parse(arguments)
+    # What runs is ended in order, not left behind.
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     binary = find_binary(ROOT, options.binary)
     library = library_for(binary, options.library)
     usual = ("first", "second", "peers") if options.quick else (*Scenario.NAMES, "peers")
@@ -253,7 +266,7 @@ def main(arguments=None):
                 print(f"a run of {name} without a fault fails: {outcome.problems}")
                 return 1
             of = deaths_of(dry[name], options.seed, modes) if name == "peers" else None
-            cuts += of or cuts_of(name, dry[name], options.seed, modes)
+            cuts += of or cuts_of(name, dry[name], options.seed, modes, options.all)
         wanted = options.cuts or (QUICK_CUTS if options.quick else len(cuts))
         cuts = spread(cuts, wanted)
         if not options.lie and names[0] != "peers":

@@ -39,7 +39,8 @@ class Interrupted(Workload):
         if now and self.mode == "server":
             self.kill_server_soon()
         elif now and self.mode == "watcher":
-            self.watching.close()
+            if self.watching is not None:
+                self.watching.close()
             self.watch()
         elif now:
             self.leave(method, path, body, role)
