@@ -73,10 +73,11 @@ void each_character(std::string_view text, const Visible& on_visible, const Hidd
         (next.point == kZeroWidthJoiner || next.point == kZeroWidthNonJoiner) && may_join(before);
     if (is_hidden(next.point) && !joins) {
       on_hidden(next.point);
+      before = 0;  // nothing joins what is not there
     } else {
       on_visible(next.point, text.substr(0, next.size));
+      before = next.point;
     }
-    before = next.point;
     text.remove_prefix(next.size);
   }
 }
