@@ -96,8 +96,22 @@ Status ControlPlane::append(ControlState& state, std::vector<Entry> entries, Ran
   append.parts.push_back(std::move(part));
   const auto sequenced = log_.append(std::move(append), std::move(on_durable));
   if (!sequenced) return std::unexpected(sequenced.error());
-  for (const auto& entry : entries) fold(state, entry);
+  for (const auto& entry : entries) {
+    if (state.halt && std::holds_alternative<HaltLifted>(entry.body)) {
+      lifting_.try_emplace(state.log, Lifting{state, {}}).first->second.lift = entry.position;
+    }
+    fold(state, entry);
+  }
   return {};
+}
+
+const ControlState* ControlPlane::still_halted(const LogId& log) {
+  const auto lifting = lifting_.find(log);
+  if (lifting == lifting_.end()) return nullptr;
+  const auto head = log_.head(log);
+  if (!head || head->durable < lifting->second.lift) return &lifting->second.before;
+  lifting_.erase(lifting);
+  return nullptr;
 }
 
 ControlState& ControlPlane::state(const LogId& log) {
@@ -107,10 +121,13 @@ ControlState& ControlPlane::state(const LogId& log) {
 }
 
 ControlView ControlPlane::view_of(const LogId& session, const Principal& agent,
-                                  std::string_view toolset,
-                                  const std::vector<BudgetClaim>& claims) {
+                                  std::string_view toolset, const std::vector<BudgetClaim>& claims,
+                                  Lifts lifts) {
   std::size_t unwritten = 0;
   const auto peek = [&](const LogId& log) -> const ControlState* {
+    if (lifts == Lifts::durable) {
+      if (const ControlState* halted = still_halted(log)) return halted;
+    }
     const auto found = states_.find(log);
     if (found != states_.end()) return &found->second;
     if (unwritten == unwritten_.size()) unwritten_.emplace_back();

@@ -22,6 +22,10 @@ inline const LogId kEverything{"control/everything"};
 Status check_session_name(const LogId& session);
 inline constexpr std::size_t kSessionNameMax = 240;
 
+// Which ends of halts count: those that were sequenced, for what is appended behind them, or those
+// that are durable, for what is sent (an append may still fail, and then the halt never ended).
+enum class Lifts { sequenced, durable };
+
 class ControlPlane {
 public:
   // `log` must outlive this.
@@ -44,11 +48,19 @@ public:
   // The scopes that cover a call, and the budgets that its claims name. Valid until the next call
   // of view_of: scopes that nobody ever wrote to are not kept.
   ControlView view_of(const LogId& session, const Principal& agent, std::string_view toolset,
-                      const std::vector<BudgetClaim>& claims);
+                      const std::vector<BudgetClaim>& claims, Lifts lifts = Lifts::sequenced);
 
 private:
+  struct Lifting {
+    ControlState before;  // with its halt
+    Position lift;        // of the last one
+  };
+  // The state with the halt whose end is not durable yet; null where there is none.
+  const ControlState* still_halted(const LogId& log);
+
   Log& log_;
   std::map<LogId, ControlState> states_;
+  std::map<LogId, Lifting> lifting_;    // halts whose end is not durable yet
   std::deque<ControlState> unwritten_;  // empty but for their names; reused by view_of
   LogId scope_;                         // view_of's
 };

@@ -114,8 +114,7 @@ void LocalHarness::start_attempt(Session& session, const Dispatch& dispatch) {
     const Session* now = sessions_.find(id);
     if (now == nullptr) return fail(ErrorCode::internal, "the session is not in memory");
     if (!readable) return fail(ErrorCode::corrupted, "its arguments cannot be read from the store");
-    // A halt may have been lifted in memory only: what a failed store says now is not what it
-    // holds.
+    // What a failed store says now is not what it holds.
     TRY(log_.health());
     if (!outlives && now->state.epoch > epoch) {
       return fail(ErrorCode::stale_epoch,
@@ -124,8 +123,9 @@ void LocalHarness::start_attempt(Session& session, const Dispatch& dispatch) {
     const auto still_open = now->state.open.find(intent);
     if (still_open == now->state.open.end()) return fail(ErrorCode::conflict, "it was settled");
     const IntentProposed& proposal = still_open->second.proposal;
-    return check_halts(control_.view_of(id, proposal.requester, proposal.toolset, {}),
-                       proposal.effect);
+    return check_halts(
+        control_.view_of(id, proposal.requester, proposal.toolset, {}, Lifts::durable),
+        proposal.effect);
   };
   ++session.running[dispatch.intent];
   std::shared_ptr<asio::cancellation_signal> end;
