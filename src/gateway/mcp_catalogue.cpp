@@ -46,7 +46,17 @@ asio::awaitable<Result<std::string>> McpCatalogue::list_tools(Caller caller, std
     if (!server.empty()) tool.definition["name"] = split_tool_name(tool.name).second;
     list.push_back(std::move(tool.definition));
   }
-  co_return write_json(list_result("tools", std::move(list)));
+  auto result = list_result("tools", std::move(list));
+  // A person may log in at any moment, and then there are more.
+  if (waits_for_login(server)) result["ttlMs"] = 0;
+  co_return write_json(result);
+}
+
+bool McpCatalogue::waits_for_login(const std::string& server) const {
+  const auto names = server.empty() ? harness_.upstreams() : std::vector{server};
+  return std::ranges::any_of(names, [&](const auto& name) {
+    return harness_.upstream_status(name).health == UpstreamHealth::needs_login;
+  });
 }
 
 asio::awaitable<json::value> McpCatalogue::mirrored_schema(Caller caller, std::string name) {

@@ -48,6 +48,8 @@ public:
                                      json::object meta, CallerSide caller = {});
 
 private:
+  // Whether this server, or one of all, lists nothing before a person has logged in.
+  bool waits_for_login(const std::string& server) const;
   struct Listing {
     std::string server;
     std::vector<json::object> items;

@@ -321,6 +321,7 @@ asio::awaitable<Status> HttpUpstream::Core::finish_login(std::shared_ptr<Core> s
                                                          std::string query) {
   auto done = co_await UpstreamLogin::finish(self->login, std::move(query));
   if (!done) co_return done;
+  self->last_failure = {};
   // What it lists may depend on who asks.
   if (self->options.on_tools_changed) self->options.on_tools_changed();
   if (self->options.on_notification) {

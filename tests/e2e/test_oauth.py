@@ -81,11 +81,25 @@ class OAuth(EndToEnd):
         self.must_log_in()
         answer = self.call()
         self.assertIn("echo done", json.dumps(answer))
-        self.assertEqual(self.status()["health"], "ready")
+        status = self.status()
+        self.assertEqual((status["health"], status["last_error"]), ("ready", ""))
         asked = self.world.asked("/token")[0]
         self.assertEqual(asked["resource"], f"{self.world.mcp_url}/mcp")
         registered = self.world.asked("/register")[0]
         self.assertEqual(registered["application_type"], "native")
+
+    def listing(self):
+        return self.client(self.gavel, "listing").modern("tools/list").result
+
+    def test_a_list_that_waits_for_a_login_is_not_kept(self):
+        self.up()
+        wait_until(lambda: self.status()["health"] == "needs_login", "the server's refusal", 20)
+        before = self.listing()
+        self.assertEqual((before["tools"], before["ttlMs"]), ([], 0))
+        self.must_log_in()
+        after = self.listing()
+        self.assertEqual(len(after["tools"]), 3)
+        self.assertGreater(after["ttlMs"], 0)
 
     def test_a_login_outlives_the_daemon_in_a_private_file(self):
         self.up()
