@@ -107,7 +107,7 @@ private:
   Status string() {
     if (!has('"')) return broken("a name");
     for (++at_; at_ < text_.size() && text_[at_] != '"'; ++at_) {
-      if (text_[at_] == '\\') ++at_;
+      if (text_[at_] == '\\' && at_ + 1 < text_.size()) ++at_;
     }
     if (at_ >= text_.size()) return broken("the end of a text");
     ++at_;

@@ -57,7 +57,7 @@ TEST(JsonEdit, RefusesANameThatStandsTwice) {
 TEST(JsonEdit, RefusesWhatItDoesNotUnderstand) {
   for (const auto* text :
        {"{", "[]", "7", "{\"hooks\": 7}", "{\"hooks\": {\"Pre\": {}}}", "{\"hooks\": []}", "{} x",
-        "{\"a\" 1}", "{\"a\": }", "{\"a\": \"x}", "/* {}"}) {
+        "{\"a\" 1}", "{\"a\": }", "{\"a\": \"x}", "/* {}", "{\"\\", "{\"a\": \"\\"}) {
     EXPECT_TRUE(appended(text).starts_with("error: ")) << text;
   }
 }
