@@ -346,9 +346,6 @@ asio::awaitable<bool> HttpConnection::send(std::string_view head, std::string_vi
     error = co_await write_tls(head, body);
   } else {
     const std::array<asio::const_buffer, 2> parts{asio::buffer(head), asio::buffer(body)};
-    // Behind what is ready now: answers that became ready together go out together, and the peer
-    // wakes once for them.
-    co_await asio::post(asio::use_awaitable);
     std::tie(error, std::ignore) =
         co_await asio::async_write(socket_, parts, asio::as_tuple(asio::use_awaitable));
   }
