@@ -28,6 +28,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// With many sessions the figures are medians of so many rounds one after another: a neighbour who
+// takes the machine for a second spoils a round, not the figure.
+constexpr int kRounds = 7;
+
 constexpr std::string_view kMeta =
     R"("_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",)"
     R"("io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"},)"
@@ -232,13 +236,21 @@ int run(const std::string& gavel, const std::string& server) {
     report.add("gated_call_added_p50", quantile(one.micros, 0.5) - direct_p50, "us", 2 * sync);
     auto read = gated(daemon, "echo", 1, 5000, "r1");
     report.add("gated_read_added_p50", quantile(read.micros, 0.5) - direct_p50, "us", sync);
-    auto sixteen = gated(daemon, "write", 16, 30'000, "c16");
-    report.add("gated_call_added_p50_c16", quantile(sixteen.micros, 0.5) - direct_p50, "us",
-               2 * sync);
-    report.add("gated_call_added_p99", quantile(sixteen.micros, 0.99) - direct_p99, "us", 2 * sync);
-    auto many = gated(daemon, "write", 64, 60'000, "c64");
-    report.add("gated_call_throughput_c64", static_cast<double>(many.micros.size()) / many.seconds,
-               "calls/s");
+    std::vector<double> p50;
+    std::vector<double> p99;
+    for (int round = 0; round < kRounds; ++round) {
+      auto sixteen = gated(daemon, "write", 16, 6'000, "c16");
+      p50.push_back(quantile(sixteen.micros, 0.5));
+      p99.push_back(quantile(sixteen.micros, 0.99));
+    }
+    report.add("gated_call_added_p50_c16", quantile(p50, 0.5) - direct_p50, "us", 2 * sync);
+    report.add("gated_call_added_p99", quantile(p99, 0.5) - direct_p99, "us", 2 * sync);
+    std::vector<double> per_second;
+    for (int round = 0; round < kRounds; ++round) {
+      const auto many = gated(daemon, "write", 64, 10'000, "c64");
+      per_second.push_back(static_cast<double>(many.micros.size()) / many.seconds);
+    }
+    report.add("gated_call_throughput_c64", quantile(per_second, 0.5), "calls/s");
   }
   fs::remove_all(directory);
   report.print();
