@@ -280,7 +280,7 @@ private:
       event_.arguments["command"] = found;
     } else if (found.is_array()) {
       ASSIGN_OR_RETURN(auto words, quoted_words(found.get_array()));
-      event_.arguments["command"] = std::move(words);
+      event_.arguments["command"] = words;
     } else {
       return wrong(fmt::format("{} without a command", for_display(tool_, 60)));
     }
