@@ -84,9 +84,13 @@ private:
 };
 
 void set(BearerChallenge& challenge, const std::string& name, std::string value) {
-  if (name == "resource_metadata") challenge.resource_metadata = std::move(value);
-  if (name == "scope") challenge.scopes = split_scopes(value);
-  if (name == "error") challenge.error = std::move(value);
+  if (name == "resource_metadata") {
+    challenge.resource_metadata = std::move(value);
+  } else if (name == "scope") {
+    challenge.scopes = split_scopes(value);
+  } else if (name == "error") {
+    challenge.error = std::move(value);
+  }
 }
 
 bool holds(const std::vector<std::string>& scopes, std::string_view scope) {
