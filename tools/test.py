@@ -48,6 +48,7 @@ class Suites:
             "hostile": (self.hostile, "whoever tries what they must not (tests/hostile)"),
             "e2e": (self.end_to_end, "the real binary from outside (tests/e2e)"),
             "crash": (self.crash, "the real binary cut off at writes and syncs (tests/crash)"),
+            "soak": (self.soak, "20 s of mixed load while things die (tests/soak)"),
             "package": (self.package, "a Debian package of it, installed into a scratch root and run"),
             "incidents": (self.incidents, "the incidents with real parts (incidents/)"),
         }
@@ -159,6 +160,9 @@ class Suites:
 
     def crash(self):
         return self.counted([sys.executable, "tests/crash/crash.py", "--quick"], timeout=600)
+
+    def soak(self):
+        return self.counted([sys.executable, "tests/soak/soak.py", "--quick"], timeout=600)
 
     def package(self):
         target = self.build / "package"

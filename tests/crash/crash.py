@@ -18,6 +18,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT / "incidents"))
+sys.path.insert(0, str(ROOT / "tests/witness"))
 sys.path.insert(0, str(HERE))
 
 from lib.gavel import find_binary  # noqa: E402

@@ -11,10 +11,11 @@ import signal
 import threading
 import time
 
+from caller import PATIENCE_S, Broken, Died
 from checks import Checks
 from lib.mcp import connect
 from lib.process import tree_of
-from workload import PATIENCE_S, Broken, Died, Workload
+from workload import Workload
 from world import Cut, Outcome
 
 MODES = ("server", "agent", "person", "watcher")
@@ -43,7 +44,8 @@ class Interrupted(Workload):
                 self.watching.close()
             self.watch()
         elif now:
-            self.leave(method, path, body, role)
+            self.leave(method, path, body, role, self.dice)
+            raise Died("the client left")
         return super().api(method, path, body, role)
 
     def kill_server_soon(self):
@@ -63,22 +65,6 @@ class Interrupted(Workload):
         thread.start()
         if delay == 0:
             thread.join()
-
-    def leave(self, method, path, body, role):
-        """Asks, and is gone before the answer; perhaps before it has asked to the end."""
-        connection = connect(self.daemon.url, PATIENCE_S)
-        text = json.dumps(body).encode() if body is not None else b""
-        headers = {
-            "Authorization": f"Bearer {self.daemon.token(role)}",
-            "Content-Type": "application/json",
-            "Content-Length": str(len(text)),
-        }
-        connection.request(method, path, headers=headers)
-        sent = self.dice.choice((len(text), len(text), len(text) // 2))
-        connection.send(text[:sent])
-        time.sleep(self.dice.choice((0, 0.001, 0.005)))
-        connection.close()
-        raise Died("the client left")
 
     def _watch(self):
         """Listens, and keeps the socket where it can be closed."""

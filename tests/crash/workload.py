@@ -7,71 +7,19 @@ import json
 import threading
 import time
 
+from caller import PATIENCE_S, Broken, Caller, Died, StorageFailed
 from lib.gavel import Refused
-from lib.mcp import Client, connect
+from lib.mcp import connect
 
 SESSIONS = ("pay", "keyed", "held", "probe")
 CONTROL = ("control/everything", "control/toolset/box")
-PATIENCE_S = 20
 
 
-class Died(Exception):
-    """The daemon is gone."""
-
-
-class StorageFailed(Exception):
-    """The daemon says that its store accepts nothing more."""
-
-
-class Broken(Exception):
-    """Something that must not happen."""
-
-
-class Workload:
+class Workload(Caller):
     def __init__(self, daemon, witness, payload=20_000, rounds=3):
-        self.daemon = daemon
-        self.witness = witness
+        super().__init__(daemon, witness)
         self.payload = payload
         self.rounds = rounds
-        self.epoch = {}
-
-    # ------------------------------------------------------------------------------ asking
-    def api(self, method, path, body=None, role="operator"):
-        try:
-            return self.daemon.api(method, path, body, role, timeout=PATIENCE_S)
-        except TimeoutError:
-            raise Broken(f"{method} {path} got no answer in {PATIENCE_S} s") from None
-        except (OSError, http.client.HTTPException) as error:
-            raise Died(str(error)) from None
-        except ValueError as error:
-            raise Died(f"half an answer: {error}") from None
-        except Refused as refused:
-            if refused.code == "storage_failed":
-                raise StorageFailed(refused.message) from None
-            raise
-
-    def propose(self, session, step, wait_ms):
-        body = {
-            "tool": f"box__{step['tool']}",
-            "arguments": step["arguments"],
-            "key": step["key"],
-            "epoch": self.epoch[session],
-            "wait_ms": wait_ms,
-        }
-        answer = self.api("POST", f"/v1/sessions/{session}/intents", body, "agent")
-        if answer["code"] == "storage_failed":
-            raise StorageFailed(answer["text"])
-        self.witness.answered(session, step, answer)
-        self.look(session)
-        return answer
-
-    def look(self, log):
-        """Reads what is new of a log: whatever the daemon shows has to last."""
-        start = self.witness.next_position(log)
-        path = log.replace("/", "%2F")
-        page = self.api("GET", f"/v1/sessions/{path}/entries?from={start}&limit=500")
-        self.witness.saw(log, page["entries"])
-        return page
 
     # ------------------------------------------------------------------------------- steps
     def call(self, session, tool, text, key=None, verdict="allow", **more):
@@ -102,34 +50,6 @@ class Workload:
                 self.decide(each, verdict)
             wait_ms = 2000 if waiting else 40
         raise Broken(f"{session} {tool} {text[:40]} is still pending after {PATIENCE_S} s")
-
-    def decide(self, pending, verdict):
-        session, intent = pending["session"], pending["intent"]
-        path = f"/v1/sessions/{session}/intents/{intent}"
-        if pending["phase"] == "unknown":
-            # A person who looked before saying so.
-            kind = "ok" if self.witness.acted(f"{session}#{intent}") else "failed"
-            self.tolerant("POST", f"{path}/resolve", {"kind": kind, "reason": "the ledger says so"})
-            self.witness.resolved.append((session, intent, kind))
-        elif not any(vote["voter"] == "operator" for vote in pending["votes"]):
-            body = {"verdict": verdict, "reason": "looked at it", "digest": pending["digest"]}
-            self.tolerant("POST", f"{path}/vote", body)
-            self.witness.votes.append((session, intent, verdict))
-        self.look(session)
-
-    def tolerant(self, method, path, body):
-        """A conflict means that it was settled meanwhile."""
-        try:
-            self.api(method, path, body)
-        except Refused as refused:
-            if refused.code != "conflict":
-                raise
-
-    def wake(self, session):
-        woken = self.api("POST", f"/v1/sessions/{session}/wake", {"reason": "the agent begins"})
-        self.epoch[session] = woken["epoch"]
-        self.witness.epochs.append((session, woken["epoch"]))
-        self.look(session)
 
     def halt(self, halts):
         self.witness.halt_asked = True
@@ -227,21 +147,11 @@ class Workload:
         self.call("pay", "write", "by the one after")
 
     def by_mcp(self):
-        meta = {"com.gavel/idempotencyKey": "by mcp"}
-        params = {"name": "box__write", "arguments": {"text": "by mcp"}}
-        url = self.daemon.mcp_url("pay", self.epoch["pay"])
-        client = Client(url, self.daemon.token("agent"), timeout=PATIENCE_S)
+        step = {"tool": "write", "key": "by mcp", "arguments": {"text": "by mcp"}}
         try:
-            reply = client.modern("tools/call", params, meta=meta)
-        except TimeoutError:
-            raise Broken(f"tools/call got no answer in {PATIENCE_S} s") from None
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            raise Died(str(error)) from None
-        if reply.result is None and not reply.error:
-            raise Died(f"no answer: {reply.status}")
-        said = (reply.result or {}).get("_meta", {})
-        if said.get("com.gavel/code") == "storage_failed":
-            raise StorageFailed(reply.text)
+            self.propose_by_mcp("pay", step)
+        except Refused:
+            pass
         # The same call by another way; a person may have to look first.
         self.call("pay", "write", "by mcp")
 

@@ -13,49 +13,24 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from box import ALLOWED, servers
+from caller import PATIENCE_S, Broken, Died, StorageFailed
 from checks import Checks
 from lib.gavel import Gavel, Refused
 from lib.process import Process, wait_until
 from witness import Witness
-from workload import PATIENCE_S, Broken, Died, StorageFailed, Workload
+from workload import Workload
 
-HERE = Path(__file__).resolve().parent
 REPORT = re.compile(r"ERROR: \w+Sanitizer|runtime error:|ASSERT|terminate called")
 DEADLY = ("before", "after", "power", "scatter", "tear")
 FAULTS = ("shorten", "eio", "blip", "enospc")
 MODES = (*DEADLY, *FAULTS)
 
 CONFIG = """
-servers:
-  box:
-    command: [python3, -S, -E, "@HERE@/ledger_server.py"]
-    environment: {LEDGER: "@LEDGER@"}
-    timeout: 10s
-    tools:
-      look: {effect: read}
-      write: {effect: write}
-      put: {effect: write, idempotent: true}
-      ask: {effect: write}
-      drop: {effect: destructive}
-      slow: {effect: write}
-      slow_put: {effect: write, idempotent: true, retries: 2}
-      probed:
-        effect: write
-        probe:
-          tool: box__look
-          arguments: {text: "${args.text}"}
-          happened:
-            required: [content]
-            properties:
-              content: {contains: {required: [text], properties: {text: {pattern: "^[1-9]"}}}}
 defaults: {two_step_delay: 20ms}
 budgets:
   - {name: calls, scope: everything, calls: 1000000}
 rules:
-  - name: these may be done
-    tools: [box__write, box__put, box__probed, "box__slow*"]
-    verdict: allow
-    reason: this is what the tests do
 """
 
 
@@ -208,7 +183,7 @@ class Scenario:
         """A daemon that does not run yet and its witness."""
         directory = Path(tempfile.mkdtemp(prefix="cut-", dir=self.directory))
         ledger = directory / "ledger"
-        config = CONFIG.replace("@HERE@", str(HERE)).replace("@LEDGER@", str(ledger))
+        config = servers(ledger, "box") + CONFIG + ALLOWED
         daemon = Daemon(self.binary, directory / "gavel", config)
         witness = Witness(ledger)
         if self.base is not None:

@@ -18,6 +18,16 @@ class Witness:
         self.halt_asked = False  # another one was asked for since
         self.lock = threading.Lock()
 
+    def copy(self):
+        """What was told up to now, while it goes on."""
+        copy = Witness(self.ledger_path)
+        with self.lock:
+            copy.seen = {log: dict(entries) for log, entries in self.seen.items()}
+            copy.tails = dict(self.tails)
+            copy.answers, copy.epochs = list(self.answers), list(self.epochs)
+            copy.votes, copy.resolved = list(self.votes), list(self.resolved)
+        return copy
+
     def saw(self, log, entries):
         with self.lock:
             known = self.seen.setdefault(log, {})
