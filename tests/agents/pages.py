@@ -22,12 +22,15 @@ def block(text):
 def section(program, name, recorded):
     what = SCENARIOS[name].__doc__.strip()
     parts = [f"### {name}", what]
+    if "failed" in recorded:
+        parts.append(f"**This fails** ({recorded['failed']}):")
     for number, text in enumerate(recorded["model"], 1):
         which = f" ({number})" if len(recorded["model"]) > 1 else ""
         parts.append(f"The model reads{which}:\n\n{block(text) or '    (nothing)'}")
     parts.append(f"The terminal:\n\n{block(recorded['terminal']) or '    (nothing)'}")
     if recorded["log"]:
         parts.append(f"Gavel's log:\n\n{block(chr(10).join(recorded['log']))}")
+        parts.append("The notes: " + (", ".join(f"`{n}`" for n in recorded["notes"]) or "none"))
     return "\n\n".join(parts) + "\n"
 
 

@@ -3,6 +3,7 @@ run once without a terminal. Each has a home of its own; telemetry and updates a
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -110,6 +111,10 @@ class Program:
     # --- what differs ---
     command_name = ""
 
+    def quiet(self, text):
+        """What the program prints, without what these tests themselves bring about."""
+        return text
+
     def executable(self):
         raise NotImplementedError
 
@@ -174,6 +179,10 @@ class OpenCode(Program):
             "OPENCODE_DISABLE_AUTOUPDATE": "1",
             "OPENCODE_DISABLE_MODELS_FETCH": "1",
             "OPENCODE_DISABLE_LSP_DOWNLOAD": "1",
+            # It fetches types for plugins that nothing here needs, and goes on without.
+            "npm_config_registry": "http://127.0.0.1:9/",
+            "npm_config_fetch_retries": "0",
+            "npm_config_offline": "true",
         }
 
     def use_server(self, command):
@@ -259,6 +268,10 @@ class Codex(Program):
         "nobody is there to trust.",
     )
     url = "http://127.0.0.1:7420/mcp"
+
+    def quiet(self, text):
+        text = re.sub(r"\A(.*?)WARNING: proceeding.*?\nuser\n[^\n]*\n", r"\1", text, flags=re.S)
+        return re.sub(r"^warning: .*(hook-trust|Model metadata).*\n", "", text, flags=re.M)
 
     def executable(self):
         return ["node", self.modules() / self.package / "bin/codex.js"]

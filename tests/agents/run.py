@@ -56,6 +56,8 @@ def main():
                     detail = pages.difference(program, name, results[name])
                     verdict = "page differs" if detail else "ok"
             except Exception as error:
+                if getattr(error, "recorded", None):
+                    results[name] = {**error.recorded, "failed": error.what}
                 verdict, detail = "FAILED", str(error) or traceback.format_exc()
                 if not isinstance(error, AssertionError):
                     detail += "\n" + traceback.format_exc()
@@ -64,8 +66,8 @@ def main():
             print(f"{program.name:12} {name:11} {verdict:12} {took:6.1f} s", flush=True)
             if detail:
                 print("    " + detail.replace("\n", "\n    "), flush=True)
-        if options.record:
-            pages.record(program, results)
+            if options.record and name in results:
+                pages.record(program, {name: results[name]})
         options.results.mkdir(parents=True, exist_ok=True)
         (options.results / f"{program.name}.json").write_text(json.dumps(results, indent=2))
     print()

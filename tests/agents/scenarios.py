@@ -56,7 +56,13 @@ CLOSED = """  - name: the list is closed
 
 
 class Failed(AssertionError):
-    pass
+    """`what` did not hold; `recorded` is what was seen."""
+
+    recorded = None
+
+    def __init__(self, what, detail=""):
+        super().__init__(f"{what}\n{detail}".strip())
+        self.what = what
 
 
 class Scene:
@@ -111,7 +117,7 @@ class Scene:
             "--state",
             str(self.gavel.state),
             "--name",
-            "notes",
+            "box",
             "--",
             "env",
             f"NOTES={self.notes}",
@@ -127,7 +133,7 @@ class Scene:
     # --- what happened ---
     def check(self, truth, what, detail=""):
         if not truth:
-            raise Failed(f"not so: {what}\n{detail}\n{self.explain()}")
+            raise Failed(f"not so: {what}", f"{detail}\n{self.explain()}")
 
     def explain(self):
         lines = [f"the model was offered: {self.model.offered[-1:]}"]
@@ -177,7 +183,12 @@ class Scene:
 
     # --- what people do ---
     def held(self):
-        found = wait_until(self.gavel.pending, "a call is held", SECONDS_MAX)[0]
+        def held():
+            found = self.gavel.pending()
+            self.check(found or self.process.running(), "a call is held")
+            return found
+
+        found = wait_until(held, "a call is held", SECONDS_MAX)[0]
         return f"{found['session']}#{found['intent']}"
 
     def person(self, *arguments):
@@ -188,7 +199,7 @@ class Scene:
         try:
             self.process.wait(SECONDS_MAX)
         except TimeoutError as error:
-            raise Failed(f"{error}\n{self.explain()}") from None
+            raise Failed("the program does not end", f"{error}\n{self.explain()}") from None
         self.check(not self.model.errors, "the model could answer")
 
     def tame(self, text):
@@ -209,6 +220,8 @@ class Scene:
         text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "ID", text)
         text = re.sub(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.\dZ]*", "TIME", text)
         text = re.sub(r"\b\d+(\.\d+)? ?(ms|s|seconds)\b", "N s", text)
+        text = re.sub(r"\b[0-9a-f]{32}\b|\bses_\w+", "ID", text)
+        text = self.program.quiet(text)
         return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
     def recorded(self):
@@ -467,7 +480,12 @@ def play(name, program, binary):
         try:
             yield scene
         except TimeoutError as error:
-            raise Failed(f"{error}\n{scene.explain()}") from None
+            failed = Failed(str(error).splitlines()[0], scene.explain())
+            failed.recorded = scene.recorded()
+            raise failed from None
+        except Failed as error:
+            error.recorded = scene.recorded()
+            raise
         finally:
             scene.stack.close()
 
