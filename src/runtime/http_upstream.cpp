@@ -127,7 +127,7 @@ asio::awaitable<McpPosted> HttpUpstream::Core::post(std::shared_ptr<Core> self, 
   for (int tries = 0;; ++tries) {
     const std::string authorization = login->authorization();
     const bool keep = login->may_renew();
-    McpPost authorized = keep ? post : std::move(post);
+    McpPost authorized = post;
     authorized.headers = self->authorized(std::move(authorized.headers));
     if (!authorized.resume_headers.empty()) {
       authorized.resume_headers = self->authorized(std::move(authorized.resume_headers));

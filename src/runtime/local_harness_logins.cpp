@@ -32,7 +32,7 @@ asio::awaitable<Status> LocalHarness::finish_login(std::string server, std::stri
                                                    Caller caller) {
   const auto found = server_to_log_in(server, caller);
   if (!found) co_return std::unexpected(found.error());
-  const std::shared_ptr<Upstream> upstream = *found;
+  const auto& upstream = *found;
   const auto done = co_await upstream->finish_login(std::move(query));
   if (!done) co_return std::unexpected(done.error());
   // Whoever lists next finds its tools, and need not wait for a server that was late before.

@@ -84,7 +84,7 @@ class Tree:
     def dev_commands(self):
         """The words that the case at the end of ./dev accepts."""
         cases = self.read("dev").rsplit("\ncase ", 1)[-1]
-        labels = re.findall(r"^  ([a-z][a-z |-]*)\)", cases, re.MULTILINE)
+        labels = re.findall(r"^  ([a-z][a-z0-9 |-]*)\)", cases, re.MULTILINE)
         return {word for label in labels for word in label.replace("|", " ").split()
                 if not word.startswith("-")}
 
@@ -153,7 +153,7 @@ def check_dev_commands(tree):
     named = set()
     for document in tree.documents:
         for number, code in document.code():
-            for word in re.findall(r"\./dev ([a-z][a-z-]*)", code):
+            for word in re.findall(r"\./dev ([a-z][a-z0-9-]*)", code):
                 if word not in known:
                     yield Finding(document.path, number, f"no command ./dev {word}")
                 elif document.path == "HACKING.md":

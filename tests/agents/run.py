@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Plays every scenario with every agent program and prints a table of them. What each program
+showed is compared with its page in docs/clients, or written there (--record)."""
+
+import argparse
+import json
+import sys
+import time
+import traceback
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+sys.path.insert(0, str(ROOT / "incidents"))
+
+import pages  # noqa: E402
+from lib.gavel import find_binary  # noqa: E402
+from programs import PROGRAMS  # noqa: E402
+from scenarios import SCENARIOS, play  # noqa: E402
+
+
+def table(verdicts, programs, names):
+    width = max(map(len, names))
+    lines = [" " * width + "".join(f"  {program.name:>12}" for program in programs)]
+    for name in names:
+        cells = (verdicts.get((program.name, name), "-") for program in programs)
+        lines.append(f"{name:{width}}" + "".join(f"  {cell:>12}" for cell in cells))
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("programs", nargs="*", metavar="PROGRAM", help="default: all")
+    parser.add_argument("--scenario", action="append", choices=list(SCENARIOS), help="default: all")
+    parser.add_argument("--record", action="store_true", help="write docs/clients")
+    parser.add_argument("--binary", help="the gavel to test")
+    parser.add_argument("--results", type=Path, default=ROOT / "build/agents/results")
+    options = parser.parse_args()
+    programs = [p for p in PROGRAMS if not options.programs or p.name in options.programs]
+    unknown = set(options.programs) - {p.name for p in PROGRAMS}
+    if unknown:
+        parser.error(f"no program {unknown.pop()}; there are {', '.join(p.name for p in PROGRAMS)}")
+    names = options.scenario or list(SCENARIOS)
+    binary = find_binary(ROOT, options.binary)
+    verdicts = {}
+    for program in programs:
+        results = {}
+        for name in names:
+            started = time.monotonic()
+            try:
+                if not program.is_installed():
+                    raise FileNotFoundError("it is not installed: run tests/agents/install.sh")
+                results[name] = play(name, program, binary)
+                verdict, detail = "ok", ""
+                if not options.record:
+                    detail = pages.difference(program, name, results[name])
+                    verdict = "page differs" if detail else "ok"
+            except Exception as error:
+                if getattr(error, "recorded", None):
+                    results[name] = {**error.recorded, "failed": error.what}
+                verdict, detail = "FAILED", str(error) or traceback.format_exc()
+                if not isinstance(error, AssertionError):
+                    detail += "\n" + traceback.format_exc()
+            verdicts[program.name, name] = verdict
+            took = time.monotonic() - started
+            print(f"{program.name:12} {name:11} {verdict:12} {took:6.1f} s", flush=True)
+            if detail:
+                print("    " + detail.replace("\n", "\n    "), flush=True)
+            if options.record and name in results:
+                pages.record(program, {name: results[name]})
+        options.results.mkdir(parents=True, exist_ok=True)
+        (options.results / f"{program.name}.json").write_text(json.dumps(results, indent=2))
+    print()
+    print(table(verdicts, programs, names))
+    failed = sum(verdict != "ok" for verdict in verdicts.values())
+    print(f"{len(verdicts) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
