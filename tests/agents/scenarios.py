@@ -221,6 +221,7 @@ class Scene:
         text = re.sub(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.\dZ]*", "TIME", text)
         text = re.sub(r"\b\d+(\.\d+)? ?(ms|s|seconds)\b", "N s", text)
         text = re.sub(r"\b[0-9a-f]{32}\b|\bses_\w+", "ID", text)
+        text = re.sub(r"Chunk ID: \w+", "Chunk ID: ID", text)
         text = self.program.quiet(text)
         return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
