@@ -94,9 +94,18 @@ def tool(arguments, where):
     return done.returncode, done.stdout + done.stderr
 
 
+def find_compiler():
+    return next((c for c in ("clang-19", "clang", "cc", "gcc") if shutil.which(c)), None)
+
+
+def preprocessor():
+    """spin's own default is gcc, which need not be there."""
+    return [f"-P{find_compiler()} -E -x c"]
+
+
 def build(run, where, compiler):
     """pan, made of the model with its switches."""
-    code, said = tool(["spin", *definitions(run), "-a", model_file(run)], where)
+    code, said = tool(["spin", *preprocessor(), *definitions(run), "-a", model_file(run)], where)
     if code != 0 or not (where / "pan.c").exists():
         raise CannotRun(f"spin: {said}")
     if run.kind == "holds":
@@ -156,8 +165,8 @@ def search(run, where):
 
 def replay(run, where):
     """The invariant that broke, from the comment beside its assertion, and the way there."""
-    _, said = tool(["spin", *definitions(run), "-t", "-k", f"{run.model}.pml.trail",
-                    model_file(run)], where)
+    _, said = tool(["spin", *preprocessor(), *definitions(run), "-t", "-k",
+                    f"{run.model}.pml.trail", model_file(run)], where)
     source = pathlib.Path(model_file(run)).read_text().splitlines()
     names = {number(r"(\d+)$", value): name.lower() for name, value in
              re.findall(r"#define E_(\w+) (\d+)", "\n".join(source))}
@@ -193,7 +202,7 @@ def main():
     arguments.add_argument("--trails", action="store_true", help="show the way to each broken one")
     arguments.add_argument("--only", help='one switch of the table, or "-"')
     asked = arguments.parse_args()
-    compiler = next((c for c in ("clang-19", "clang", "cc", "gcc") if shutil.which(c)), None)
+    compiler = find_compiler()
     if compiler is None or shutil.which("spin") is None:
         print("needs spin and a C compiler: apt install spin clang", file=sys.stderr)
         return 2

@@ -48,9 +48,11 @@ std::vector<std::string> command_for(const Context& context, AgentProgram progra
                                       std::string(to_string(program))};
   if (options.wait > 0) command.insert(command.end(), {"--wait", std::to_string(options.wait)});
   const auto& globals = context.globals();
-  if (!globals.state.empty()) {
-    command.insert(command.end(),
-                   {"--state", (fs::path(world.directory) / globals.state).lexically_normal()});
+  // The program that runs it later need not have the variable that is set here.
+  if (!globals.state.empty() || world.variable("GAVEL_STATE")) {
+    if (const auto state = state_directory(globals.state, world)) {
+      command.insert(command.end(), {"--state", *state});
+    }
   }
   if (!globals.url.empty()) command.insert(command.end(), {"--url", globals.url});
   return command;

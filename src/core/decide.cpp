@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ranges>
 #include <set>
 
 #include "core/control_budget.hpp"
@@ -114,11 +115,30 @@ std::string round_key(const State& state, const Propose& command) {
                      kRoundMark, command.digest.hex().substr(0, 16));
 }
 
+// A program numbers its calls, and a model that calls again gets a new number: it repeats the same
+// call that is not finished, or whose answer never arrived, as a call without a key does. Null
+// where there is none.
+const KeyRecord* unfinished_call(const State& state, const Propose& command) {
+  const auto found = state.unfinished.find(call_digest(command.tool, command.digest));
+  if (found == state.unfinished.end()) return nullptr;
+  for (const IntentId intent : found->second | std::views::reverse) {
+    const auto open = state.open.find(intent);
+    if (command.elsewhere || (open != state.open.end() && open->second.proposal.elsewhere)) {
+      continue;  // what programs do by themselves, each numbers once
+    }
+    return &state.keys.at(state.key_of.at(intent));
+  }
+  return nullptr;
+}
+
 Result<KeyMatch> match_key(const State& state, const Propose& command) {
   if (command.key.empty() && !command.round_of) return match_derived(state, command);
   const std::string key = command.round_of ? round_key(state, command) : command.key;
   const auto found = state.keys.find(key);
-  if (found == state.keys.end()) return KeyMatch{key, 0, nullptr};
+  if (found == state.keys.end()) {
+    const bool may_repeat = command.key_source == KeySource::call_id && !command.round_of;
+    return KeyMatch{key, 0, may_repeat ? unfinished_call(state, command) : nullptr};
+  }
   if (!is_same_call(found->second, command)) {
     return fail(
         ErrorCode::key_reused,

@@ -149,14 +149,14 @@ public:
     KeyRecord& record = close(*open, ok ? Final::ok : Final::failed);
     // A read that nobody waited for any more, or whose process ended: nobody is owed that failure,
     // the same call is a new one.
-    record.delivered = is_abandoned_read;
+    if (is_abandoned_read) finish(state_, record);
     return true;
   }
 
   bool operator()(const Delivered& delivered) {
     KeyRecord* record = record_of(delivered.intent);
     if (record == nullptr || !record->closed || record->delivered) return false;
-    record->delivered = true;
+    finish(state_, *record);
     return true;
   }
 

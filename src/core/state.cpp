@@ -58,7 +58,18 @@ Duration saturating_sum(Duration a, Duration b) {
 void add_key(State& state, std::string key, KeyRecord record) {
   if (key.contains(kRoundMark)) state.rounds.insert(key);
   state.key_of.emplace(record.intent, key);
+  if (!record.closed || !record.delivered) {
+    state.unfinished[call_digest(record.tool, record.digest)].insert(record.intent);
+  }
   state.keys.emplace(std::move(key), std::move(record));
+}
+
+void finish(State& state, KeyRecord& record) {
+  record.delivered = true;
+  const auto found = state.unfinished.find(call_digest(record.tool, record.digest));
+  if (found == state.unfinished.end()) return;
+  found->second.erase(record.intent);
+  if (found->second.empty()) state.unfinished.erase(found);
 }
 
 bool is_confirmed(const OpenIntent& intent) {

@@ -156,6 +156,9 @@ struct State {
   // Derived keys: how often each call (digest of tool and canonical arguments) was made in this
   // epoch.
   std::unordered_map<Digest, std::uint64_t> occurrences;
+  // Intents by call (digest of tool and canonical arguments) that are open, or whose answer never
+  // arrived: those of `keys` that are not closed and delivered.
+  std::unordered_map<Digest, std::set<IntentId>> unfinished;
   std::set<std::string> rounds;  // those of `keys` that hold kRoundMark
   std::map<std::string, Budget> budgets;
   // Writes that succeeded, declare a probe, and were not yet seen by it (read-your-writes).
@@ -229,6 +232,8 @@ bool must_settle_first(const State& state, Effect effect);
 
 // Takes a new key in, under all that it is found by.
 void add_key(State& state, std::string key, KeyRecord record);
+// The answer of a closed intent arrived, or nobody is owed it.
+void finish(State& state, KeyRecord& record);
 
 // When this state next needs attention: the earliest expiry, delay or deadline; nothing where none
 // waits.
