@@ -431,6 +431,7 @@ TEST(Key, ClientKeyOfNoNamedSourceIsTheClients) {
   Propose command = world.call("t__write", "{}");
   command.key = "k";
   world.propose(command);
+  command = world.call("t__other", "{}");
   command.key = "c";
   command.key_source = KeySource::call_id;
   world.propose(command);

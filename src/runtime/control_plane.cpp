@@ -15,6 +15,13 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kScopeKinds = {"agent", "toolset", "session", "tenant"};
 
+// Whether the entry ends the halt, or makes a freeze of it.
+bool loosens(const Halt& halt, const Body& body) {
+  if (std::holds_alternative<HaltLifted>(body)) return true;
+  const auto* raised = std::get_if<HaltRaised>(&body);
+  return raised != nullptr && raised->mode == HaltMode::freeze && halt.mode == HaltMode::halt;
+}
+
 }  // namespace
 
 Result<LogId> control_log_of(const std::string& scope) {
@@ -97,7 +104,7 @@ Status ControlPlane::append(ControlState& state, std::vector<Entry> entries, Ran
   const auto sequenced = log_.append(std::move(append), std::move(on_durable));
   if (!sequenced) return std::unexpected(sequenced.error());
   for (const auto& entry : entries) {
-    if (state.halt && std::holds_alternative<HaltLifted>(entry.body)) {
+    if (state.halt && loosens(*state.halt, entry.body)) {
       lifting_.try_emplace(state.log, Lifting{state, {}}).first->second.lift = entry.position;
     }
     fold(state, entry);

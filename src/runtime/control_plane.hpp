@@ -60,7 +60,7 @@ private:
 
   Log& log_;
   std::map<LogId, ControlState> states_;
-  std::map<LogId, Lifting> lifting_;    // halts whose end is not durable yet
+  std::map<LogId, Lifting> lifting_;    // halts whose end, or loosening, is not durable yet
   std::deque<ControlState> unwritten_;  // empty but for their names; reused by view_of
   LogId scope_;                         // view_of's
 };

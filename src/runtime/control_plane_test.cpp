@@ -40,9 +40,9 @@ protected:
     ASSERT_TRUE(plane_.append(plane_.state(kEverything), {std::move(entry)}, random_,
                               [](const Status&) {}));
   }
-  bool halted(Lifts lifts) {
+  bool halted(Lifts lifts, Effect effect = Effect::write) {
     const auto view = plane_.view_of(LogId{"s"}, Principal{"a"}, "box", {}, lifts);
-    return !check_halts(view, Effect::write);
+    return !check_halts(view, effect);
   }
 
   SlowLog log_;
@@ -62,6 +62,16 @@ TEST_F(ControlPlaneTest, AHaltCountsAtOnceAndItsEndOnceThatIsDurable) {
   EXPECT_TRUE(halted(Lifts::durable)) << "the halt is durable, not its end";
   log_.sync(Position{2});
   EXPECT_FALSE(halted(Lifts::durable));
+}
+
+TEST_F(ControlPlaneTest, AHaltThatBecomesAFreezeIsOneUntilThatIsDurable) {
+  append(HaltRaised{HaltMode::halt, "stop"});
+  append(HaltRaised{HaltMode::freeze, "read on"});
+  EXPECT_FALSE(halted(Lifts::sequenced, Effect::read));
+  EXPECT_TRUE(halted(Lifts::durable, Effect::read));
+  log_.sync(Position{2});
+  EXPECT_FALSE(halted(Lifts::durable, Effect::read));
+  EXPECT_TRUE(halted(Lifts::durable, Effect::write));
 }
 
 TEST_F(ControlPlaneTest, OfTwoEndsTheLastOneCounts) {
