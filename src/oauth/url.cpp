@@ -67,6 +67,9 @@ bool WebUrl::is_loopback() const {
   return is_loopback_host(host);
 }
 
+constexpr std::string_view kHostCharacters = "abcdefghijklmnopqrstuvwxyz0123456789.-_";
+constexpr std::string_view kAddressCharacters = "0123456789abcdef.:";
+
 Result<WebUrl> parse_web_url(std::string_view url) {
   const auto bad = [&](std::string_view why) {
     return fail(ErrorCode::invalid_argument,
@@ -81,6 +84,12 @@ Result<WebUrl> parse_web_url(std::string_view url) {
   if (parsed->has_userinfo()) return bad("it holds credentials");
   made.host = lower(std::string(parsed->host_address()));
   if (made.host.empty()) return bad("it names no host");
+  // Escapes are decoded by now: what they hid must not become a part of another URL.
+  const bool is_ipv6 = parsed->host_type() == boost::urls::host_type::ipv6;
+  if (made.host.find_first_not_of(is_ipv6 ? kAddressCharacters : kHostCharacters) !=
+      std::string::npos) {
+    return bad("its host has characters that no host has");
+  }
   made.port = std::string(parsed->has_port() ? std::string(parsed->port())
                                              : std::string(usual_port(made.scheme)));
   if (!is_port(made.port)) return bad("its port is not one");
