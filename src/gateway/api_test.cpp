@@ -189,6 +189,23 @@ TEST(Api, WhatWasNotSentWhenTheDiskFilledUpDidNotHappen) {
   }
 }
 
+TEST(Api, OnlyAReadThatNeedNotBeRecordedFirstIsAnsweredWhileTheDiskHangs) {
+  World world;
+  const json::object hello{{"text", "hello"}};
+  // The tools of both servers are known, and the session is open.
+  propose(world, "s", "lib__echo", {{"arguments", hello}});
+  propose(world, "s", "box__echo", {{"arguments", hello}});
+  world.hang_disk(true);
+  const auto early = propose(world, "s", "lib__echo", {{"arguments", hello}});
+  EXPECT_EQ(at(early, "/kind"), "result");
+  const auto late = propose(world, "s", "box__echo", {{"arguments", hello}, {"wait_ms", 1}});
+  EXPECT_EQ(at(late, "/code"), "timeout");
+  world.hang_disk(false);
+  const auto again = propose(world, "s", "box__echo", {{"arguments", hello}});
+  EXPECT_EQ(at(again, "/kind"), "result");
+  EXPECT_EQ(at(world.get("/v1/sessions/s"), "/counters/ok"), 4) << "it was not read twice";
+}
+
 TEST(Api, TheTranscriptTellsWhatCameOfEachIntent) {
   World world;
   propose(world, "s", "box__add", {{"arguments", json::object{{"n", 1}}}, {"key", "k"}});

@@ -51,6 +51,8 @@ public:
   void announce(const std::string& server, const std::string& method, const std::string& params);
   // After so many more appends the store fails: the append is refused, or it is not durable.
   void fill_disk(int appends_left, bool refused);
+  // Nothing becomes durable until the disk is told to go on.
+  void hang_disk(bool hangs);
   // Stops the gateway as the daemon does.
   void stop();
   EventLoop& loop() { return loop_; }

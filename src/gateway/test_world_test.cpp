@@ -40,7 +40,7 @@ servers:
   lib:
     command: ["in-process"]
     tools:
-      echo: {effect: read}
+      echo: {effect: read, answer_before_recorded: true}
       wonder: {effect: read}
 rules:
   - name: adding is fine
@@ -117,12 +117,23 @@ json::object text(std::string_view words) {
 // An engine whose disk fills up.
 class FillingLog final : public testing::ForwardingLog {
 public:
+  // While it hangs, nothing is said to be durable.
+  void hang(bool hangs) {
+    hangs_ = hangs;
+    if (hangs) return;
+    for (auto& late : std::exchange(late_, {})) late({});
+  }
+
   // Of an append that does not fit: refused, or accepted and then not durable.
   enum class Failure { refused, not_durable };
   std::optional<int> appends_left;
   Failure failure = Failure::refused;
 
   Result<Sequenced> append(Append append, OnDurable on_durable) override {
+    if (hangs_) {
+      late_.push_back(std::move(on_durable));
+      return ForwardingLog::append(std::move(append), [](const Status&) {});
+    }
     if (!appends_left || (*appends_left)-- > 0) {
       return ForwardingLog::append(std::move(append), std::move(on_durable));
     }
@@ -142,6 +153,8 @@ public:
 private:
   static Error full() { return {ErrorCode::storage_failed, "cannot write: No space left"}; }
 
+  bool hangs_ = false;
+  std::vector<OnDurable> late_;
   bool failed_ = false;  // as an engine: from the first append that did not fit
 };
 
@@ -399,6 +412,10 @@ void World::fill_disk(int appends_left, bool refused) {
     parts_->log->failure =
         refused ? FillingLog::Failure::refused : FillingLog::Failure::not_durable;
   });
+}
+
+void World::hang_disk(bool hangs) {
+  loop_.run([&] { parts_->log->hang(hangs); });
 }
 
 void World::stop() {

@@ -121,6 +121,12 @@ constexpr Option kToolOptions[] = {
      .doc = "How many bytes of JSON a result may have; the server's `result_limit` where unset.",
      .min = kResultMin,
      .max = kResultMax},
+    {.name = "answer_before_recorded",
+     .kind = flag,
+     .doc = "Answers a read as soon as its server has, without waiting for the disk: its record "
+            "follows within a tenth of a second, and a crash in between leaves no trace of it. "
+            "Only with `effect: read`; a call that is classed as more waits all the same.",
+     .preset = "false"},
 };
 constexpr OptionGroup kTool = {"tool", "One tool of a server, by the server's own name.",
                                kToolOptions};

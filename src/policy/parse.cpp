@@ -376,6 +376,12 @@ private:
             "a call that may act twice cannot be retried; declare `idempotent: true` if the same "
             "call twice leaves what one leaves, or leave retries out");
     }
+    tool.answer_before_recorded = bool_or(settings, "answer_before_recorded", false);
+    if (tool.answer_before_recorded && tool.effect != Effect::read) {
+      error({"servers", server, "tools", name, "answer_before_recorded"},
+            "only a read may be answered before it is recorded; declare `effect: read` if the tool "
+            "changes nothing, or leave this out");
+    }
     if (!tool.effect) {
       warning({"servers", server, "tools", name},
               "states no `effect`, so it counts as destructive");

@@ -49,6 +49,8 @@ struct ToolSpec {
   std::optional<json::value> input_schema;    // checked beside the server's own
   std::optional<json::value> output_schema;   // checked instead of the server's own
   std::optional<std::uint64_t> result_limit;  // bytes; the server's where unset
+  // Invariant I5 is waived: what a read found is told before it is durable. Only with Effect::read.
+  bool answer_before_recorded = false;
   bool operator==(const ToolSpec&) const = default;
 };
 

@@ -151,7 +151,11 @@ private:
   // Appends what is known here and nowhere else: an outcome, a probe's verdict. Waits while the
   // store is busy; where it failed, tells who waits for the intent.
   asio::awaitable<void> record(LogId session, IntentId intent, std::string what,
-                               std::function<Result<Plan>(Session&)> decide_plan);
+                               std::function<Result<Plan>(Session&)> decide_plan,
+                               Durability wanted = Durability::now);
+  // When the outcome of such an intent is told: once it is durable (I5), or at once where the
+  // policy waives that for a read.
+  Durability when_told(const IntentProposed& proposal) const;
   // Tries again or probes, where an outcome is unknown and nobody does.
   void find_out(Session& session);
   // `cancelled` may be empty; its emission ends the task.

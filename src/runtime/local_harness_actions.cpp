@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
@@ -148,6 +149,7 @@ void LocalHarness::leave(const LogId& id, IntentId intent) {
 asio::awaitable<void> LocalHarness::run_attempt(AttemptJob job) {
   const LogId id = job.session;
   const IntentId intent = job.intent;
+  const Durability told = when_told(job.proposal);
   RecordOutcome outcome;
   outcome.intent = intent;
   const std::shared_ptr<Upstream> server = server_of(id, job.proposal.tool);
@@ -187,20 +189,34 @@ asio::awaitable<void> LocalHarness::run_attempt(AttemptJob job) {
       outcome.now = clock_.now();
     }
   }
-  co_await record(id, intent, "outcome", [&](Session& session) {
+  const auto settle = [&](Session& session) {
     // A person may have resolved it meanwhile.
     return decide(session.state, outcome);
-  });
+  };
+  if (told == Durability::deferred) {
+    // An attempt may end before its caller has begun to wait.
+    co_await asio::post(executor_, asio::use_awaitable);
+  }
+  co_await record(id, intent, "outcome", settle, told);
   finished(id, intent);
 }
 
+Durability LocalHarness::when_told(const IntentProposed& proposal) const {
+  const ToolSpec* tool = policy_->tool(proposal.tool);
+  const bool waived =
+      proposal.effect == Effect::read && tool != nullptr && tool->answer_before_recorded;
+  return waived ? Durability::deferred : Durability::now;
+}
+
 asio::awaitable<void> LocalHarness::record(LogId id, IntentId intent, std::string what,
-                                           std::function<Result<Plan>(Session&)> decide_plan) {
+                                           std::function<Result<Plan>(Session&)> decide_plan,
+                                           Durability wanted) {
   Error why;
   for (int tries = 0; tries < kDecideTries;) {
     auto loaded = sessions_.get(id);
     auto plan = loaded ? decide_plan(*loaded) : std::unexpected(loaded.error());
-    const auto committed = plan ? sessions_.commit(*loaded, std::move(*plan), Durability::now)
+    const auto durability = plan && plan->control.empty() ? wanted : Durability::now;
+    const auto committed = plan ? sessions_.commit(*loaded, std::move(*plan), durability)
                                 : std::unexpected(plan.error());
     if (committed) co_return;
     why = committed.error();

@@ -327,6 +327,8 @@ asio::awaitable<CallAnswer> LocalHarness::wait_for_answer(LogId id, IntentId int
     const auto open = session->state.open.find(intent);
     if (open != session->state.open.end()) co_return pending_answer(id, open->second);
   }
+  // It is settled, but not durable yet.
+  if (!cut) co_return undurable_answer(id, intent, Position{});
   co_return refusal(ErrorCode::cancelled,
                     fmt::format("{} is not waited for any more", intent_name(id, intent)));
 }

@@ -18,6 +18,8 @@ namespace {
 
 constexpr auto kFlushAfter = std::chrono::milliseconds(100);
 constexpr Duration kDueAgainAfter{1000};
+// Deferred entries of one session before they are sent out without waiting for the timer.
+constexpr std::size_t kDeferredMax = 1024;
 
 // The epoch that the entries elect, if they do.
 std::optional<Epoch> elected(const std::vector<Entry>& entries) {
@@ -140,7 +142,11 @@ Status Sessions::commit(Session& session, Plan plan, Durability durability,
       actions.insert(actions.end(), more.begin(), more.end());
     }
     std::move(blobs.begin(), blobs.end(), std::back_inserter(session.deferred_blobs));
-    schedule_flush(session.id);
+    if (session.deferred.size() < kDeferredMax) {
+      schedule_flush(session.id);
+    } else {
+      flush(session);
+    }
     const auto batch = std::make_shared<const std::vector<Entry>>(std::move(plan.entries));
     for (const auto& action : actions) hooks_.perform(session, action, batch);
     return {};

@@ -124,5 +124,15 @@ TEST_F(SessionsTest, ABusyStoreForgetsNothingThatIsDeferred) {
   EXPECT_EQ(read_anew(), session().state);
 }
 
+TEST_F(SessionsTest, ManyDeferredEntriesGoOutByThemselves) {
+  open();
+  const Plan one = refusal();
+  for (int i = 0; i < 5000; ++i) ASSERT_TRUE(try_commit(one, Durability::deferred));
+  EXPECT_LT(session().deferred.size(), 2000u);
+  sessions_.flush(session());
+  EXPECT_EQ(session().state.tail, Position{5002});
+  EXPECT_EQ(read_anew(), session().state);
+}
+
 }  // namespace
 }  // namespace gavel
