@@ -5,12 +5,13 @@
 #include <array>
 
 #include "base/text.hpp"
+#include "protocol/json_text.hpp"
 
 namespace gavel {
 namespace {
 
-// How long a modern client may keep a listing: the catalogue changes when an upstream's does.
-constexpr Caching kCaching{.ttl_ms = 5'000, .is_public = false};
+// Listings say themselves how long they may be kept; of a resource only its server can.
+constexpr Caching kCaching{.ttl_ms = 0, .is_public = false};
 
 }  // namespace
 
@@ -114,10 +115,22 @@ McpAnswer McpServer::complete(const Request& request, std::string_view result) c
                             "the server asks for input before it acts, and this client cannot be "
                             "asked for it; nothing was done"});
   }
-  answer.message = rpc_response(request.rpc.id,
-                                request.era == Era::modern
-                                    ? to_modern_result(request.rpc.method, result, self_, kCaching)
-                                    : to_legacy_result(result));
+  if (request.era == Era::legacy) {
+    answer.message = rpc_response(request.rpc.id, to_legacy_result(result));
+    return answer;
+  }
+  const auto* method = find_mcp_method(request.rpc.method);
+  std::string own;
+  if (method != nullptr && method->cacheable) {
+    // What a server calls public is behind Gavel's tokens here, and what came of somebody's answers
+    // is kept by nobody.
+    const bool is_round =
+        !request.text("inputResponses").empty() || !request.text("requestState").empty();
+    own = is_round ? json_drop(result, {"cacheScope", "ttlMs"}) : json_drop(result, {"cacheScope"});
+    result = own;
+  }
+  answer.message =
+      rpc_response(request.rpc.id, to_modern_result(request.rpc.method, result, self_, kCaching));
   return answer;
 }
 

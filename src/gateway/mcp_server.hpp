@@ -154,6 +154,7 @@ private:
   asio::awaitable<UpstreamReply> unsubscribe_from(const Request& request, McpListener& listener,
                                                   std::string uri);
   // mcp_lists.cpp
+  static std::optional<McpAnswer> refuse_cursor(const Request& request);
   asio::awaitable<McpAnswer> list_tools(Request& request);
   asio::awaitable<McpAnswer> list_prompts(Request& request);
   asio::awaitable<McpAnswer> list_resources(Request& request);
