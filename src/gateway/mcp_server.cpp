@@ -161,11 +161,15 @@ McpAnswer McpServer::relay(const Request& request, const UpstreamReply& reply) c
   return relay_error(request, reply.rpc_error);
 }
 
-McpAnswer McpServer::relay_error(const Request& request, std::string error) {
+McpAnswer McpServer::relay_error(const Request& request, std::string error) const {
   // -32002 (no such resource) ended with the legacy era.
   static constexpr std::int64_t kResourceNotFound = -32002;
   const auto view = read_rpc_error(error);
   int http_status = 200;
+  if (request.era == Era::modern) {
+    auto urls = urls_required(error);
+    if (!urls.empty()) return ask_to_open(request, std::move(urls));
+  }
   if (view.code == rpc::kHeaderMismatch || view.code == rpc::kUnsupportedVersion) {
     // Of the way between Gavel and the server: the client would take it for its own.
     error = rpc_error_object(rpc::kInternalError,
