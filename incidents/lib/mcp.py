@@ -8,6 +8,15 @@ from dataclasses import dataclass, field
 
 LEGACY = "2025-11-25"
 MODERN = "2026-07-28"
+# What the header Mcp-Name of a modern request repeats.
+NAMED = {
+    "tools/call": "name",
+    "prompts/get": "name",
+    "resources/read": "uri",
+    "tasks/get": "taskId",
+    "tasks/update": "taskId",
+    "tasks/cancel": "taskId",
+}
 
 
 @dataclass
@@ -145,8 +154,8 @@ class Client:
             **(meta or {}),
         }
         mirrored = {"MCP-Protocol-Version": MODERN, "Mcp-Method": method}
-        if method == "tools/call":
-            mirrored["Mcp-Name"] = params.get("name", "")
+        if method in NAMED:
+            mirrored["Mcp-Name"] = params.get(NAMED[method], "")
         mirrored.update(headers or {})
         message = {"jsonrpc": "2.0", "id": self.next_id(), "method": method, "params": params}
         return self.send(message, headers={k: v for k, v in mirrored.items() if v is not None})

@@ -13,6 +13,7 @@ namespace {
 
 // Signs of life count up by this, so that a tool's own progress still exceeds them.
 constexpr double kProgressStep = 1e-6;
+constexpr std::size_t kIdBytes = 16;
 
 std::string waiting_text(const LogId& session, const std::string& what,
                          const std::optional<WaitingCall::Held>& held) {
@@ -106,6 +107,7 @@ McpAttendance::~McpAttendance() {
 CallerSide McpAttendance::side() const {
   CallerSide side;
   side.capabilities = client_.capabilities;
+  side.identity = client_.identity;
   side.log_level = client_.log_level;
   if (progress_->wanted()) side.on_progress = [](std::string_view) {};
   if (!client_.log_level.empty()) side.on_log = [](std::string_view) {};
@@ -180,15 +182,17 @@ asio::awaitable<void> McpAttendance::sign_of_life(const LogId& session, const st
 
 asio::awaitable<void> McpAttendance::take(std::shared_ptr<WaitingCall> call,
                                           UpstreamQuestion question) {
-  const auto capability = question_capability(question.method);
-  const bool can = client_.capabilities.contains(capability);
-  if (!can || questions_.size() + asked_.size() >= kQuestionsMax) {
-    if (!can && client_.era == Era::modern) lacking_ = capability;
-    question.answer({}, rpc_error_object(rpc::kMethodNotFound,
-                                         "the client cannot be asked: " + question.method));
+  auto lacking = lacking_capability(client_.capabilities, question.method, question.params);
+  if (!lacking.empty()) {
+    question.answer({}, cannot_be_asked(client_.capabilities, question.method));
+    if (client_.era == Era::modern) lacking_ = std::move(lacking);
+  } else if (questions_.size() + asked_.size() >= kQuestionsMax) {
+    question.answer({}, rpc_error_object(rpc::kInternalError, "too many questions at once"));
   } else if (client_.era == Era::modern) {
     if (!gathered_at_) gathered_at_ = std::chrono::steady_clock::now() + kGatherFor;
-    const auto key = fmt::format("{}_{}", capability, questions_.size() + 1);
+    const auto key =
+        fmt::format("{}_{}", question_capability(question.method), questions_.size() + 1);
+    question.params = to_modern_question(question.method, question.params);
     questions_.emplace(key, std::move(question));
   } else {
     // A person takes longer than the call's patience.
@@ -205,6 +209,9 @@ asio::awaitable<void> McpAttendance::take(std::shared_ptr<WaitingCall> call,
 asio::awaitable<void> McpAttendance::ask(std::string method, std::string params, Reply reply) {
   auto& peer = *client_.peer;
   const auto id = fmt::format("\"gavel-{}\"", ++peer.last_question);
+  params = to_legacy_question(method, params, fmt::format("gavel-{}", random_id(kIdBytes)));
+  peer.listener->hear_of_elicitation(
+      json_unquote(json_slice(params, {"elicitationId"})).value_or(""));
   peer.asked.emplace(id, std::move(reply));
   asked_.push_back(id);
   if (!open_) co_return;
@@ -227,8 +234,12 @@ asio::awaitable<Result<std::string>> McpAttendance::gather_input(std::string_vie
   }
   for (const auto& question : questions == nullptr ? none : *questions) {
     const std::string method(string_or(question.value(), "method"));
-    const auto capability = question_capability(method);
-    if (capability.empty() || !client_.capabilities.contains(capability)) {
+    const auto* asked = find(question.value(), "params");
+    const bool can = !question_capability(method).empty() &&
+                     lacking_capability(client_.capabilities, method,
+                                        asked == nullptr ? "{}" : write_json(*asked))
+                         .empty();
+    if (!can) {
       co_return fail(ErrorCode::unsupported,
                      fmt::format("the server asks for input by {}, and this client cannot be asked "
                                  "that; nothing was done",

@@ -31,6 +31,7 @@ public:
     std::string progress_token;        // JSON token; empty for none
     std::string log_level;             // empty for no log messages
     json::object capabilities;         // what it may be asked
+    std::string identity;              // as CallerSide has it
   };
   // `exchange` and `options` must outlive this.
   McpAttendance(const asio::any_io_executor& executor, McpExchange& exchange,
@@ -55,9 +56,9 @@ public:
 
   // Of a modern client: by the key that it is to answer under.
   std::map<std::string, UpstreamQuestion> take_questions();
-  // The capability without which the client cannot be asked what the server wants to know; empty
-  // where there is none.
-  const std::string& lacking() const { return lacking_; }
+  // The capabilities without which the client cannot be asked what the server wants to know; empty
+  // where there are none.
+  const json::object& lacking() const { return lacking_; }
 
   // Of a legacy client: asks what a modern server's input_required asks for. The input of the next
   // round (JSON text); empty where the client left; an error where it cannot or will not answer.
@@ -88,7 +89,7 @@ private:
   std::optional<std::chrono::steady_clock::time_point> gathered_at_;
   std::map<std::string, UpstreamQuestion> questions_;
   std::vector<std::string> asked_;  // ids of requests to a legacy client
-  std::string lacking_;
+  json::object lacking_;
   bool open_ = true;
   bool watching_ = false;
 };

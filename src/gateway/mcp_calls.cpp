@@ -51,6 +51,15 @@ bool is_wrong_request(ErrorCode code) {
 
 }  // namespace
 
+LogId McpServer::session_of(const Request& request) {
+  const auto& context = request.context;
+  const auto& client = request.meta.client;
+  if (context.session) return *context.session;
+  if (context.peer) return context.peer->log;
+  return LogId{
+      log_name_of({context.caller.principal.value, client ? client->name : std::string("client")})};
+}
+
 std::expected<CallRequest, RpcFault> McpServer::call_request(const Request& request) const {
   const auto wrong = [&](std::string message) {
     return std::unexpected(RpcFault{.code = rpc::kInvalidParams,
@@ -90,14 +99,7 @@ std::expected<CallRequest, RpcFault> McpServer::call_request(const Request& requ
   } else if (context.peer) {
     call.client = context.peer->client;
   }
-  if (context.session) {
-    call.session = *context.session;
-  } else if (context.peer) {
-    call.session = context.peer->log;
-  } else {
-    call.session = LogId{
-        log_name_of({context.caller.principal.value, meta.client ? meta.client->name : "client"})};
-  }
+  call.session = session_of(request);
   call.patience =
       std::chrono::steady_clock::now() +
       (meta.progress_token.empty() ? options_.patience : options_.patience_with_progress);

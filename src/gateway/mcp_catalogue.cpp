@@ -16,7 +16,9 @@ namespace {
 
 constexpr std::chrono::seconds kAskPatience{30};
 constexpr std::chrono::seconds kMirroredFor{2};
-constexpr int kPagesMax = 64;
+// How long a modern client may keep a listing whose servers do not say: those of the older era
+// announce changes, or change with a restart.
+constexpr std::chrono::milliseconds kKeepFor{5'000};
 constexpr std::size_t kOwnersMax = 65'536;
 
 // Several tasks at once; wakes who waits for all of them.
@@ -26,10 +28,11 @@ struct Gathering {
   asio::steady_timer done;
 };
 
-json::object list_result(std::string_view name, json::array items) {
+std::string list_result(std::string_view name, json::array items, std::chrono::milliseconds ttl) {
   json::object result;
   result[name] = std::move(items);
-  return result;
+  result["ttlMs"] = std::min(ttl, kKeepFor).count();
+  return write_json(result);
 }
 
 }  // namespace
@@ -46,10 +49,10 @@ asio::awaitable<Result<std::string>> McpCatalogue::list_tools(Caller caller, std
     if (!server.empty()) tool.definition["name"] = split_tool_name(tool.name).second;
     list.push_back(std::move(tool.definition));
   }
-  auto result = list_result("tools", std::move(list));
   // A person may log in at any moment, and then there are more.
-  if (waits_for_login(server)) result["ttlMs"] = 0;
-  co_return write_json(result);
+  const auto ttl =
+      waits_for_login(server) ? std::chrono::milliseconds(0) : harness_.tools_fresh_for(server);
+  co_return list_result("tools", std::move(list), ttl);
 }
 
 bool McpCatalogue::waits_for_login(const std::string& server) const {
@@ -96,39 +99,21 @@ asio::awaitable<UpstreamReply> McpCatalogue::ask(std::string server, std::string
   co_return co_await harness_.pass_through(server, std::move(request));
 }
 
-// All pages of one upstream's listing.
 asio::awaitable<McpCatalogue::Listing> McpCatalogue::list_one(std::string server, Query query) {
-  Listing listing{server, {}, {}};
+  Listing listing{server, {}, {}, kKeepFor};
   const auto capabilities = co_await harness_.upstream_capabilities(server);
   if (!capabilities) {
     listing.error = capabilities.error();
-    co_return listing;
+  } else if (capabilities->contains(query.capability)) {
+    auto listed = co_await harness_.list_upstream(server, query.method, query.array);
+    if (listed) {
+      listing.items = std::move(listed->items);
+      listing.ttl = listed->ttl.value_or(kKeepFor);
+    } else {
+      listing.error = listed.error();
+    }
   }
-  if (!capabilities->contains(query.capability)) co_return listing;
-  std::string params = "{}";
-  for (int page = 0; page < kPagesMax; ++page) {
-    const auto reply = co_await ask(server, query.method, params, {});
-    if (reply.result.empty()) {
-      listing.error = reply.delivery == Delivery::answered
-                          ? Error{ErrorCode::unavailable, reply.rpc_error}
-                          : reply.error;
-      co_return listing;
-    }
-    const auto result = parse_json(reply.result);
-    const auto* items = result ? find_array(*result, query.array) : nullptr;
-    if (items == nullptr) {
-      listing.error =
-          Error{ErrorCode::unavailable,
-                fmt::format("{} answered {} with something else", server, query.method)};
-      co_return listing;
-    }
-    for (const auto& item : *items) {
-      if (item.is_object()) listing.items.push_back(item.get_object());
-    }
-    const auto next = string_or(*result, "nextCursor");
-    if (next.empty()) break;
-    params = write_json(json::object{{"cursor", next}});
-  }
+  if (listing.error) listing.ttl = std::chrono::milliseconds(0);
   co_return listing;
 }
 
@@ -156,7 +141,15 @@ asio::awaitable<Result<std::vector<McpCatalogue::Listing>>> McpCatalogue::collec
     listings = std::move(*shared);
   }
   if (!server.empty() && listings[0].error) co_return std::unexpected(*listings[0].error);
+  for (const auto& listing : listings) {
+    if (listing.error) harness_.left_out(listing.server, query.method, *listing.error);
+  }
   co_return listings;
+}
+
+std::chrono::milliseconds McpCatalogue::ttl_of(const std::vector<Listing>& listings) {
+  const auto shortest = std::ranges::min_element(listings, {}, &Listing::ttl);
+  return shortest == listings.end() ? kKeepFor : shortest->ttl;
 }
 
 asio::awaitable<Result<std::string>> McpCatalogue::list_prompts(std::string server) {
@@ -171,14 +164,15 @@ asio::awaitable<Result<std::string>> McpCatalogue::list_prompts(std::string serv
       list.push_back(std::move(prompt));
     }
   }
-  co_return write_json(list_result("prompts", std::move(list)));
+  co_return list_result("prompts", std::move(list), ttl_of(*listings));
 }
 
 asio::awaitable<Result<std::string>> McpCatalogue::list_resources(std::string server) {
   auto listings = co_await collect(server, {"resources/list", "resources", "resources"});
   if (!listings) co_return std::unexpected(listings.error());
   if (server.empty()) learn(*listings, "uri", resources_);
-  co_return write_json(list_result("resources", merged(*listings, "uri", server, resources_)));
+  auto list = merged(*listings, "uri", server, resources_);
+  co_return list_result("resources", std::move(list), ttl_of(*listings));
 }
 
 asio::awaitable<Result<std::string>> McpCatalogue::list_templates(std::string server) {
@@ -186,8 +180,8 @@ asio::awaitable<Result<std::string>> McpCatalogue::list_templates(std::string se
       co_await collect(server, {"resources/templates/list", "resourceTemplates", "resources"});
   if (!listings) co_return std::unexpected(listings.error());
   if (server.empty()) learn(*listings, "uriTemplate", templates_);
-  co_return write_json(
-      list_result("resourceTemplates", merged(*listings, "uriTemplate", server, templates_)));
+  auto list = merged(*listings, "uriTemplate", server, templates_);
+  co_return list_result("resourceTemplates", std::move(list), ttl_of(*listings));
 }
 
 void McpCatalogue::learn(const std::vector<Listing>& listings, std::string_view key,

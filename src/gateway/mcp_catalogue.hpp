@@ -1,8 +1,10 @@
 #pragma once
 // What all upstreams offer, as one MCP server: tools and prompts under prefixed names
 // ("pg__query"), resources under their own URIs. With one server named, its names are plain.
-// Upstreams are asked at the same time; one that does not answer is left out of a listing of
-// several, so that a dead server does not take the others along.
+// Upstreams are asked at the same time, each for all of its pages; one that does not answer, or
+// whose pages have no end, is left out of a listing of several, so that a bad server does not take
+// the others along. A listing is answered whole, and says how long it may be kept: as long as the
+// server that lets it be kept the shortest says, and not at all while one is left out.
 //
 // Where a resource lives is learnt from the listings of all servers and kept. Of a URI that several
 // list, the first of them by name has it; the others' are seen with ?server= alone.
@@ -54,6 +56,7 @@ private:
     std::string server;
     std::vector<json::object> items;
     std::optional<Error> error;
+    std::chrono::milliseconds ttl{0};  // how long it may be kept
   };
   struct Query {
     std::string method;      // "prompts/list"
@@ -62,6 +65,7 @@ private:
   };
   asio::awaitable<Result<std::vector<Listing>>> collect(std::string server, Query query);
   asio::awaitable<Listing> list_one(std::string server, Query query);
+  static std::chrono::milliseconds ttl_of(const std::vector<Listing>& listings);
   bool exists(std::string_view server) const;
 
   asio::any_io_executor executor_;

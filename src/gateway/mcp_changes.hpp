@@ -19,9 +19,13 @@ struct McpListener {
   bool tools = false;  // whether it hears of changed lists
   bool prompts = false;
   bool resources = false;
-  std::set<std::string> uris;         // of resources that it subscribed to
-  json::object meta;                  // set into the params of each notification; may be empty
-  std::shared_ptr<McpOutbox> outbox;  // null while nobody reads
+  std::set<std::string> uris;          // of resources that it subscribed to
+  json::object meta;                   // set into the params of each notification; may be empty
+  std::shared_ptr<McpOutbox> outbox;   // null while nobody reads
+  std::set<std::string> elicitations;  // URLs that it was asked to open, by their ids
+
+  // What became of that URL is told to it; an empty id is none.
+  void hear_of_elicitation(std::string id);
 };
 
 // The listeners of one server. They belong to others and leave when those let them go.
@@ -38,5 +42,6 @@ private:
 };
 
 inline constexpr std::size_t kSubscriptionsMax = 1024;  // of one listener
+inline constexpr std::size_t kElicitationsMax = 64;     // of one listener that may still be opened
 
 }  // namespace gavel

@@ -25,6 +25,9 @@ McpAttendance::Client McpServer::client_of(const Request& request) {
   client.request_id = request.rpc.id;
   client.progress_token = request.meta.progress_token;
   client.peer = request.context.peer;
+  client.identity =
+      fmt::format("{}\n{}\n{}", request.context.caller.principal.value, session_of(request).value,
+                  client.peer ? client.peer->id : std::string());
   if (request.era == Era::modern) {
     client.log_level = request.meta.log_level;
     if (request.meta.client_capabilities) {
@@ -50,6 +53,7 @@ RpcResult<McpParked> McpServer::resume(const Request& request, const std::string
   }
   const auto ticket = json_unquote(state).value_or("");
   const Digest digest = request_digest(request.rpc);
+  if (parking_.begins_anew(ticket, principal, digest)) return none;
   if (!parking_.is_own(ticket, principal, digest)) {
     // A modern server judges its own state. One that has not been spoken to yet never asked.
     const auto era = harness_.upstream_status(server).era;
@@ -88,20 +92,36 @@ McpAnswer McpServer::park(const Request& request, McpParked parked) {
                                                    {"requestState", *ticket}}));
 }
 
+McpAnswer McpServer::lacking(const Request& request, const json::object& capabilities) {
+  return fault(
+      RpcFault{.code = rpc::kMissingClientCapability,
+               .message = fmt::format("the server asks for what takes the client capabilities {}",
+                                      write_json(capabilities)),
+               .id = std::string(request.rpc.id),
+               .data = write_json(json::object{{"requiredCapabilities", capabilities}})},
+      400);
+}
+
+McpAnswer McpServer::ask_to_open(const Request& request, json::object questions) const {
+  const auto client = client_of(request);
+  for (const auto& [key, question] : questions) {
+    const auto missing = lacking_capability(client.capabilities, "elicitation/create",
+                                            write_json(question.at("params")));
+    if (!missing.empty()) return lacking(request, missing);
+  }
+  const auto state =
+      parking_.ticket_to_begin_anew(request.context.caller.principal, request_digest(request.rpc));
+  return complete(request, write_json(json::object{{"resultType", "input_required"},
+                                                   {"inputRequests", std::move(questions)},
+                                                   {"requestState", state}}));
+}
+
 McpAnswer McpServer::asked(const Request& request, McpAttendance& attendance,
                            std::shared_ptr<WaitingCall> call, std::string identity) {
   if (!attendance.lacking().empty()) {
     // The server hears that it cannot ask; what becomes of the call is recorded.
     const CallGuard guard(std::move(call));
-    json::object data{
-        {"requiredCapabilities", json::object{{attendance.lacking(), json::object{}}}}};
-    return fault(RpcFault{.code = rpc::kMissingClientCapability,
-                          .message = fmt::format("the server asks for what takes the client "
-                                                 "capability \"{}\"",
-                                                 attendance.lacking()),
-                          .id = std::string(request.rpc.id),
-                          .data = write_json(data)},
-                 400);
+    return lacking(request, attendance.lacking());
   }
   McpParked parked;
   parked.principal = request.context.caller.principal;

@@ -27,26 +27,36 @@ RpcFault wrong_params(const RpcMessage& message, std::string text) {
 
 }  // namespace
 
-// Every listing fits one page, so no cursor was ever given.
+// Every listing is answered whole, so no cursor was ever given.
+std::optional<McpAnswer> McpServer::refuse_cursor(const Request& request) {
+  const auto cursor = request.text("cursor");
+  if (cursor.empty() || cursor == "null") return std::nullopt;
+  return fault(wrong_params(request.rpc,
+                            "this cursor was not given by Gavel, which answers every "
+                            "listing whole; ask without a cursor"),
+               200);
+}
+
 asio::awaitable<McpAnswer> McpServer::list_tools(Request& request) {
-  if (!request.param("cursor").empty()) {
-    co_return fault(wrong_params(request.rpc, "this cursor was not given by Gavel"), 200);
-  }
+  if (auto refused = refuse_cursor(request)) co_return std::move(*refused);
   const auto list = co_await catalogue_.list_tools(request.context.caller, request.context.server);
   co_return list ? complete(request, *list) : failed(request, list.error());
 }
 
 asio::awaitable<McpAnswer> McpServer::list_prompts(Request& request) {
+  if (auto refused = refuse_cursor(request)) co_return std::move(*refused);
   const auto list = co_await catalogue_.list_prompts(request.context.server);
   co_return list ? complete(request, *list) : failed(request, list.error());
 }
 
 asio::awaitable<McpAnswer> McpServer::list_resources(Request& request) {
+  if (auto refused = refuse_cursor(request)) co_return std::move(*refused);
   const auto list = co_await catalogue_.list_resources(request.context.server);
   co_return list ? complete(request, *list) : failed(request, list.error());
 }
 
 asio::awaitable<McpAnswer> McpServer::list_templates(Request& request) {
+  if (auto refused = refuse_cursor(request)) co_return std::move(*refused);
   const auto list = co_await catalogue_.list_templates(request.context.server);
   co_return list ? complete(request, *list) : failed(request, list.error());
 }

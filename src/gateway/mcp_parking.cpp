@@ -16,6 +16,7 @@ namespace gavel {
 namespace {
 
 constexpr std::string_view kPrefix = "gavel1.";
+constexpr std::string_view kAnew = "anew";
 constexpr std::size_t kRandomBytes = 32;
 constexpr std::size_t kIdBytes = 16;
 
@@ -41,6 +42,17 @@ bool McpParking::is_own(std::string_view ticket, const Principal& principal,
   const std::string expected = sign(ticket.substr(0, dot), principal, request);
   return mac.size() == expected.size() &&
          ::CRYPTO_memcmp(mac.data(), expected.data(), expected.size()) == 0;
+}
+
+std::string McpParking::ticket_to_begin_anew(const Principal& principal,
+                                             const Digest& request) const {
+  return fmt::format("{}{}.{}", kPrefix, kAnew, sign(kAnew, principal, request));
+}
+
+bool McpParking::begins_anew(std::string_view ticket, const Principal& principal,
+                             const Digest& request) const {
+  return ticket.starts_with(fmt::format("{}{}.", kPrefix, kAnew)) &&
+         is_own(ticket, principal, request);
 }
 
 std::string McpParking::sign(std::string_view id, const Principal& principal,

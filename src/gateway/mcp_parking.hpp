@@ -47,6 +47,11 @@ public:
   // Whether this process made it for this principal and request, however long ago.
   bool is_own(std::string_view ticket, const Principal& principal, const Digest& request) const;
   bool empty() const { return places_.empty(); }
+  // The state of a call that a legacy server refused until something was opened: nothing is parked,
+  // and the call is made anew with it, as often as its client likes.
+  std::string ticket_to_begin_anew(const Principal& principal, const Digest& request) const;
+  bool begins_anew(std::string_view ticket, const Principal& principal,
+                   const Digest& request) const;
   static bool looks_like_ticket(std::string_view state);
 
 private:

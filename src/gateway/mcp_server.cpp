@@ -5,12 +5,13 @@
 #include <array>
 
 #include "base/text.hpp"
+#include "protocol/json_text.hpp"
 
 namespace gavel {
 namespace {
 
-// How long a modern client may keep a listing: the catalogue changes when an upstream's does.
-constexpr Caching kCaching{.ttl_ms = 5'000, .is_public = false};
+// Listings say themselves how long they may be kept; of a resource only its server can.
+constexpr Caching kCaching{.ttl_ms = 0, .is_public = false};
 
 }  // namespace
 
@@ -114,10 +115,22 @@ McpAnswer McpServer::complete(const Request& request, std::string_view result) c
                             "the server asks for input before it acts, and this client cannot be "
                             "asked for it; nothing was done"});
   }
-  answer.message = rpc_response(request.rpc.id,
-                                request.era == Era::modern
-                                    ? to_modern_result(request.rpc.method, result, self_, kCaching)
-                                    : to_legacy_result(result));
+  if (request.era == Era::legacy) {
+    answer.message = rpc_response(request.rpc.id, to_legacy_result(result));
+    return answer;
+  }
+  const auto* method = find_mcp_method(request.rpc.method);
+  std::string own;
+  if (method != nullptr && method->cacheable) {
+    // What a server calls public is behind Gavel's tokens here, and what came of somebody's answers
+    // is kept by nobody.
+    const bool is_round =
+        !request.text("inputResponses").empty() || !request.text("requestState").empty();
+    own = is_round ? json_drop(result, {"cacheScope", "ttlMs"}) : json_drop(result, {"cacheScope"});
+    result = own;
+  }
+  answer.message =
+      rpc_response(request.rpc.id, to_modern_result(request.rpc.method, result, self_, kCaching));
   return answer;
 }
 
@@ -148,11 +161,15 @@ McpAnswer McpServer::relay(const Request& request, const UpstreamReply& reply) c
   return relay_error(request, reply.rpc_error);
 }
 
-McpAnswer McpServer::relay_error(const Request& request, std::string error) {
+McpAnswer McpServer::relay_error(const Request& request, std::string error) const {
   // -32002 (no such resource) ended with the legacy era.
   static constexpr std::int64_t kResourceNotFound = -32002;
   const auto view = read_rpc_error(error);
   int http_status = 200;
+  if (request.era == Era::modern) {
+    auto urls = urls_required(error);
+    if (!urls.empty()) return ask_to_open(request, std::move(urls));
+  }
   if (view.code == rpc::kHeaderMismatch || view.code == rpc::kUnsupportedVersion) {
     // Of the way between Gavel and the server: the client would take it for its own.
     error = rpc_error_object(rpc::kInternalError,

@@ -125,7 +125,7 @@ private:
   static McpAnswer failed(const Request& request, const Error& error);
   McpAnswer relay(const Request& request, const UpstreamReply& reply) const;
   // An upstream's JSON-RPC error object, in the client's era.
-  static McpAnswer relay_error(const Request& request, std::string error);
+  McpAnswer relay_error(const Request& request, std::string error) const;
   // What the client can take beside its answer; without callbacks.
   static CallerSide caller_side(const Request& request);
 
@@ -138,6 +138,10 @@ private:
                               const std::string& identity = {});
   // The client is asked, and the call waits for it.
   McpAnswer park(const Request& request, McpParked parked);
+  // -32021, with the capabilities that the client would have to declare.
+  static McpAnswer lacking(const Request& request, const json::object& capabilities);
+  // A modern client is asked what a legacy server wants opened before it acts; it calls again.
+  McpAnswer ask_to_open(const Request& request, json::object questions) const;
   McpAnswer asked(const Request& request, McpAttendance& attendance,
                   std::shared_ptr<WaitingCall> call, std::string identity = {});
   // mcp_legacy.cpp
@@ -154,6 +158,7 @@ private:
   asio::awaitable<UpstreamReply> unsubscribe_from(const Request& request, McpListener& listener,
                                                   std::string uri);
   // mcp_lists.cpp
+  static std::optional<McpAnswer> refuse_cursor(const Request& request);
   asio::awaitable<McpAnswer> list_tools(Request& request);
   asio::awaitable<McpAnswer> list_prompts(Request& request);
   asio::awaitable<McpAnswer> list_resources(Request& request);
@@ -165,6 +170,8 @@ private:
   // mcp_calls.cpp
   asio::awaitable<McpAnswer> call_tool(Request& request);
   std::expected<CallRequest, RpcFault> call_request(const Request& request) const;
+  // That a call belongs to.
+  static LogId session_of(const Request& request);
   McpAnswer call_answer(const Request& request, const LogId& session,
                         Result<CallAnswer> answer) const;
 

@@ -94,6 +94,73 @@ std::string_view question_capability(std::string_view method) {
   return {};
 }
 
+json::object every_question() {
+  return {{"elicitation", json::object{{"form", json::object{}}, {"url", json::object{}}}},
+          {"roots", json::object{}},
+          {"sampling", json::object{}}};
+}
+
+json::object lacking_capability(const json::object& capabilities, std::string_view method,
+                                std::string_view params) {
+  const auto name = question_capability(method);
+  if (name.empty()) return {};
+  const auto* declared = find_object(capabilities, name);
+  std::string_view part;
+  if (method == "elicitation/create") {
+    part = json_unquote(json_slice(params, {"mode"})).value_or("form") == "url" ? "url" : "form";
+    // An empty object is of the revisions that knew forms alone.
+    if (part == "form" && declared != nullptr && !declared->contains("url")) part = {};
+  } else if (method == "sampling/createMessage" && !json_slice(params, {"tools"}).empty()) {
+    part = "tools";
+  }
+  if (declared != nullptr && (part.empty() || declared->contains(part))) return {};
+  json::object wanted;
+  if (!part.empty()) wanted[part] = json::object{};
+  return {{name, std::move(wanted)}};
+}
+
+std::string cannot_be_asked(const json::object& capabilities, std::string_view method) {
+  const auto name = question_capability(method);
+  if (find_object(capabilities, name) == nullptr) {
+    return rpc_error_object(rpc::kMethodNotFound,
+                            fmt::format("the client cannot be asked: {}", method));
+  }
+  return rpc_error_object(rpc::kInvalidParams,
+                          fmt::format("the client did not declare this part of \"{}\"", name));
+}
+
+std::string to_modern_question(std::string_view method, std::string_view params) {
+  if (method != "elicitation/create") return std::string(params);
+  return json_drop(params.empty() ? "{}" : params, {"elicitationId"});
+}
+
+std::string to_legacy_question(std::string_view method, std::string_view params,
+                               std::string_view made_up) {
+  const bool lacks_id = method == "elicitation/create" &&
+                        json_slice(params, {"mode"}) == R"("url")" &&
+                        json_slice(params, {"elicitationId"}).empty();
+  if (!lacks_id) return std::string(params);
+  return json_set(params, {{"elicitationId", json_quote(made_up)}});
+}
+
+json::object urls_required(std::string_view error) {
+  static constexpr std::int64_t kUrlElicitationRequired = -32042;
+  const auto view = read_rpc_error(error);
+  const auto data = view.code == kUrlElicitationRequired ? parse_json(view.data)
+                                                         : Result<json::value>(json::object{});
+  const auto* elicitations = data ? find_array(*data, "elicitations") : nullptr;
+  json::object requests;
+  for (const auto& each : elicitations == nullptr ? json::array{} : *elicitations) {
+    if (!each.is_object() || string_or(each, "url").empty()) continue;
+    json::object params = each.get_object();
+    params.erase("elicitationId");
+    params["mode"] = "url";
+    requests[fmt::format("elicitation_{}", requests.size() + 1)] =
+        json::object{{"method", "elicitation/create"}, {"params", std::move(params)}};
+  }
+  return requests;
+}
+
 std::optional<int> log_severity(std::string_view level) {
   static constexpr std::array<std::string_view, 8> kLevels = {
       "debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"};
@@ -147,6 +214,12 @@ std::string params_with_meta(std::string_view params, const json::object& meta) 
   const std::string_view object = params.empty() ? "{}" : params;
   if (meta.empty()) return std::string(object);
   return json_set(object, {{"_meta", write_json(meta)}});
+}
+
+std::string without_round(std::string_view params) {
+  const bool brings = params.contains("\"inputResponses\"") || params.contains("\"requestState\"");
+  if (!brings) return std::string(params);
+  return json_drop(params, {"inputResponses", "requestState"});
 }
 
 std::string initialize_params(std::string_view version, const Implementation& client,

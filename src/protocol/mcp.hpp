@@ -116,6 +116,23 @@ RequestMeta read_request_meta(const json::value& document);
 json::object only_questions(const json::object& capabilities);
 // The capability that a client needs to be asked `method`; empty where it is no such question.
 std::string_view question_capability(std::string_view method);
+// Every such capability, as Gavel declares them where any client of its may come to be asked.
+json::object every_question();
+// What a client that declared `capabilities` would have to declare beside it to be asked this, as
+// data.requiredCapabilities says it ({"elicitation":{"url":{}}}); empty where it can be asked.
+// `params`: JSON object text, may be empty.
+json::object lacking_capability(const json::object& capabilities, std::string_view method,
+                                std::string_view params);
+// The error object for a server that asks what its client did not declare.
+std::string cannot_be_asked(const json::object& capabilities, std::string_view method);
+// A question in the words of the other era: one of URL mode has an elicitationId in the older
+// alone, `made_up` where it has none yet.
+std::string to_modern_question(std::string_view method, std::string_view params);
+std::string to_legacy_question(std::string_view method, std::string_view params,
+                               std::string_view made_up);
+// Of a legacy server: what it asks to be opened before it acts (-32042), as the inputRequests of a
+// modern result; empty where the error says no such thing.
+json::object urls_required(std::string_view error);
 
 // How severe a log level of MCP is, from 0 (debug) to 7 (emergency); nothing for any other word.
 std::optional<int> log_severity(std::string_view level);
@@ -132,6 +149,8 @@ void add_modern_meta(json::object& meta, const Implementation& client,
 // `params` (JSON object text; may be empty) with `meta` as its _meta; unchanged where meta is
 // empty.
 std::string params_with_meta(std::string_view params, const json::object& meta);
+// Without what a modern round brings, which a legacy server does not know.
+std::string without_round(std::string_view params);
 
 // --- opening, as a client ---
 

@@ -192,6 +192,64 @@ TEST(Capabilities, OnlyWhatAServerMayAskForIsPassedOn) {
   EXPECT_EQ(question_capability("tools/call"), "");
 }
 
+TEST(Questions, WhatAClientLacksIsSaidAsItWouldBeDeclared) {
+  const auto lacking = [](std::string_view declared, std::string_view method,
+                          std::string_view params) {
+    return write_json(lacking_capability(value(declared).as_object(), method, params));
+  };
+  const std::string_view form = "elicitation/create";
+  const std::string_view url = R"({"mode":"url","url":"https://x"})";
+  EXPECT_EQ(lacking("{}", form, "{}"), R"({"elicitation":{"form":{}}})");
+  EXPECT_EQ(lacking("{}", form, url), R"({"elicitation":{"url":{}}})");
+  EXPECT_EQ(lacking(R"({"elicitation":{}})", form, ""), "{}") << "of those that knew forms alone";
+  EXPECT_EQ(lacking(R"({"elicitation":{"form":{}}})", form, "{}"), "{}");
+  EXPECT_EQ(lacking(R"({"elicitation":{"form":{}}})", form, url), R"({"elicitation":{"url":{}}})");
+  EXPECT_EQ(lacking(R"({"elicitation":{"url":{}}})", form, url), "{}");
+  EXPECT_EQ(lacking(R"({"elicitation":{"url":{}}})", form, "{}"), R"({"elicitation":{"form":{}}})");
+  EXPECT_EQ(lacking("{}", "sampling/createMessage", "{}"), R"({"sampling":{}})");
+  EXPECT_EQ(lacking(R"({"sampling":{}})", "sampling/createMessage", R"({"tools":[]})"),
+            R"({"sampling":{"tools":{}}})");
+  EXPECT_EQ(lacking(R"({"sampling":{"tools":{}}})", "sampling/createMessage", R"({"tools":[]})"),
+            "{}");
+  EXPECT_EQ(lacking("{}", "roots/list", ""), R"({"roots":{}})");
+  EXPECT_EQ(lacking(R"({"roots":{}})", "roots/list", ""), "{}");
+  const json::object every = every_question();
+  for (const std::string_view method :
+       {"elicitation/create", "sampling/createMessage", "roots/list"}) {
+    EXPECT_TRUE(lacking_capability(every, method, "{}").empty()) << method;
+  }
+}
+
+TEST(Questions, OfUrlModeHaveAnIdInTheOlderEraAlone) {
+  const std::string_view method = "elicitation/create";
+  EXPECT_EQ(to_modern_question(method, R"({"mode":"url","url":"u","elicitationId":"e"})"),
+            R"({"mode":"url","url":"u"})");
+  EXPECT_EQ(to_legacy_question(method, R"({"mode":"url","url":"u"})", "e"),
+            R"({"mode":"url","url":"u","elicitationId":"e"})");
+  const std::string_view own = R"({"mode":"url","url":"u","elicitationId":"own"})";
+  EXPECT_EQ(to_legacy_question(method, own, "e"), own);
+  EXPECT_EQ(to_legacy_question(method, R"({"message":"m"})", "e"), R"({"message":"m"})");
+  EXPECT_EQ(to_modern_question("roots/list", ""), "");
+}
+
+TEST(Questions, UrlsThatALegacyServerRequiresAreAModernServersQuestions) {
+  const auto asked = urls_required(
+      R"({"code":-32042,"message":"open it","data":{"elicitations":[)"
+      R"({"mode":"url","elicitationId":"e","url":"https://x","message":"m"},{"mode":"form"}]}})");
+  EXPECT_EQ(write_json(asked), R"({"elicitation_1":{"method":"elicitation/create",)"
+                               R"("params":{"mode":"url","message":"m","url":"https://x"}}})");
+  EXPECT_TRUE(urls_required(R"({"code":-32041,"message":"m","data":{"elicitations":[]}})").empty());
+  EXPECT_TRUE(urls_required(R"({"code":-32042,"message":"m"})").empty());
+}
+
+TEST(Questions, WhatARoundBringsIsTakenOutForAnOlderServer) {
+  const std::string_view params = R"({"name":"t","arguments":{"a":1}})";
+  EXPECT_EQ(without_round(params), params);
+  EXPECT_EQ(
+      without_round(R"({"name":"t","arguments":{},"inputResponses":{"a":{}},"requestState":"s"})"),
+      R"({"name":"t","arguments":{}})");
+}
+
 TEST(LogLevels, RiseFromDebugToEmergency) {
   EXPECT_EQ(log_severity("debug"), 0);
   EXPECT_EQ(log_severity("emergency"), 7);

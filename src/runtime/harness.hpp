@@ -23,6 +23,7 @@
 #include "policy/policy.hpp"
 #include "runtime/tool_trust.hpp"
 #include "runtime/upstream.hpp"
+#include "runtime/upstream_listing.hpp"
 
 namespace gavel {
 
@@ -177,6 +178,9 @@ public:
   // upstreams() where it is empty. One that does not list its tools soon is left out.
   virtual asio::awaitable<Result<std::vector<ToolView>>> tools(
       Caller caller, std::string server = {}, HeldTools held = HeldTools::hidden) = 0;
+  // For how long such a list may be kept, as the servers say; zero while one of them is not in it,
+  // the maximum where none says.
+  virtual std::chrono::milliseconds tools_fresh_for(const std::string& server) const = 0;
   // Durable when it returns. Errors: permission_denied, not_found, conflict (the server says
   // something else now, or it was said already).
   virtual asio::awaitable<Status> judge_tool(ToolJudgement judgement, Caller caller) = 0;
@@ -188,6 +192,12 @@ public:
   // Any other MCP request to one upstream (resources, prompts): a read, passed through.
   virtual asio::awaitable<UpstreamReply> pass_through(const std::string& upstream,
                                                       UpstreamRequest request) = 0;
+  // All that one upstream lists: list_all of runtime/upstream_listing.hpp.
+  virtual asio::awaitable<Result<UpstreamListing>> list_upstream(const std::string& upstream,
+                                                                 std::string method,
+                                                                 std::string array) = 0;
+  // For the operator's log: what this server lists is missing from a listing of all.
+  virtual void left_out(const std::string& upstream, std::string_view method, const Error& why) = 0;
   // Those of the policy, which everybody sees.
   virtual std::vector<std::string> upstreams() const = 0;
   // Those that somebody attached: "files@SESSION". Their names are good wherever a server is named,

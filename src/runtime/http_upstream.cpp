@@ -16,7 +16,6 @@ constexpr std::chrono::seconds kLoginProbe{15};
 constexpr std::size_t kKeyBytesMax = 255;
 // Sessions beside the first, of callers that a legacy server may ask.
 constexpr std::size_t kVariantsMax = 16;
-constexpr std::size_t kSubscribedMax = 4096;
 
 // As a structured field's string. A key that such a string cannot hold is named by its digest.
 std::string quoted_key(std::string_view key) {
@@ -162,20 +161,11 @@ std::shared_ptr<HttpUpstream::Core> HttpUpstream::Core::variant(const json::obje
 }
 
 std::optional<UpstreamReply> HttpUpstream::Core::subscribe(const UpstreamRequest& request) {
-  const bool adds = request.method == "resources/subscribe";
-  if (!adds && request.method != "resources/unsubscribe") return std::nullopt;
-  const auto uri = json_unquote(json_slice(request.params, {"uri"})).value_or("");
-  if (adds && subscribed.size() < kSubscribedMax) subscribed.insert(uri);
-  if (!adds) subscribed.erase(uri);
-  if (era == Era::legacy) return std::nullopt;
-  ++subscriptions;
+  if (!wanted.take(request) || era == Era::legacy) return std::nullopt;
   // The stream is opened anew with what is wanted now.
   if (listening != nullptr) listening->set_deadline(options.clock->steady());
   changed.notify();
-  UpstreamReply reply;
-  reply.delivery = Delivery::answered;
-  reply.result = "{}";
-  return reply;
+  return subscription_taken();
 }
 
 McpPost HttpUpstream::Core::make_post(const UpstreamRequest& request, std::string id) {
@@ -203,7 +193,9 @@ McpPost HttpUpstream::Core::make_post(const UpstreamRequest& request, std::strin
     }
   }
   add_call_headers(post.headers, request);
-  post.body = rpc_request(id, request.method, params_with_meta(request.params, meta));
+  const std::string params =
+      era == Era::legacy ? without_round(request.params) : std::string(request.params);
+  post.body = rpc_request(id, request.method, params_with_meta(params, meta));
   post.id = std::move(id);
   post.deadline = request.deadline;
   post.on_progress = request.caller.on_progress;

@@ -10,8 +10,6 @@ namespace gavel {
 namespace {
 
 constexpr std::chrono::seconds kSidePatience{5};  // for what nobody waits for
-constexpr std::chrono::seconds kListenDelayMin{1};
-constexpr std::chrono::seconds kListenDelayMax{60};
 
 }  // namespace
 
@@ -92,42 +90,26 @@ asio::awaitable<void> HttpUpstream::Core::listen(std::shared_ptr<Core> self,
   }
 }
 
-json::object HttpUpstream::Core::wanted_changes() const {
-  json::object wanted;
-  for (const std::string name : {"tools", "prompts", "resources"}) {
-    const auto* offered = find(greeting.capabilities, name);
-    if (offered != nullptr && bool_or(*offered, "listChanged", false)) {
-      wanted[name + "ListChanged"] = true;
-    }
-  }
-  if (!subscribed.empty()) {
-    json::array uris;
-    for (const auto& uri : subscribed) uris.emplace_back(uri);
-    wanted["resourceSubscriptions"] = std::move(uris);
-  }
-  return wanted;
-}
-
 asio::awaitable<void> HttpUpstream::Core::listen_modern(std::shared_ptr<Core> self,
                                                         std::uint64_t of_session) {
   std::chrono::milliseconds delay = kListenDelayMin;
   while (!self->closing && self->sessions == of_session) {
-    const std::uint64_t asked = self->subscriptions;
-    const auto wanted = self->wanted_changes();
+    const std::uint64_t asked = self->wanted.version();
+    const auto wanted = self->wanted.listen_params(self->greeting.capabilities);
     if (!wanted.empty()) {
       UpstreamRequest ask;
       ask.method = "subscriptions/listen";
-      ask.params = write_json(json::object{{"notifications", wanted}});
+      ask.params = wanted;
       McpPost post = self->make_post(ask, self->next_id());
       OutboundRequest request{.method = "POST",
                               .headers = self->authorized(std::move(post.headers)),
                               .body = std::move(post.body),
                               .deadline = SteadyTime::max()};
       auto sent = co_await self->http->send(std::move(request));
-      if (sent && sent->status() == 200 && asked == self->subscriptions) {
+      if (sent && sent->status() == 200 && asked == self->wanted.version()) {
         delay = kListenDelayMin;
         co_await read_listening(self, std::move(*sent));
-      } else if (sent && sent->status() == 404 && self->subscribed.empty()) {
+      } else if (sent && sent->status() == 404 && self->wanted.uris().empty()) {
         co_return;  // it has no such stream
       }
     }
@@ -136,7 +118,8 @@ asio::awaitable<void> HttpUpstream::Core::listen_modern(std::shared_ptr<Core> se
       next = self->options.clock->steady() + delay;
       delay = std::min<std::chrono::milliseconds>(delay * 2, kListenDelayMax);
     }
-    while (!self->closing && asked == self->subscriptions && self->options.clock->steady() < next) {
+    while (!self->closing && asked == self->wanted.version() &&
+           self->options.clock->steady() < next) {
       if (co_await self->changed.wait_until(next) == Woken::cancelled) co_return;
     }
   }

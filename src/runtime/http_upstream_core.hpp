@@ -8,7 +8,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -19,6 +18,7 @@
 #include "runtime/task_group.hpp"
 #include "runtime/upstream_gate.hpp"
 #include "runtime/upstream_login.hpp"
+#include "runtime/wanted_changes.hpp"
 
 namespace gavel {
 
@@ -85,7 +85,6 @@ public:
   std::shared_ptr<Core> variant(const json::object& capabilities);
   // Nothing where it is no subscription, or the server is to be asked itself.
   std::optional<UpstreamReply> subscribe(const UpstreamRequest& request);
-  json::object wanted_changes() const;
   void silence();
   void finish(McpPosted& posted);
   // The listing without tools whose header annotations are broken; remembers the others.
@@ -113,9 +112,8 @@ public:
   NotReady last_failure;
   std::map<std::string, std::vector<ParamHeader>> annotated;  // by tool
   std::map<std::string, std::shared_ptr<Core>> variants;      // by the capabilities' JSON
-  std::set<std::string> subscribed;                           // URIs of resources
+  WantedChanges wanted;
   std::vector<const CallerSide*> asking;  // of the requests in flight that can be asked
-  std::uint64_t subscriptions = 0;        // how often they changed
   OutboundReply* listening = nullptr;     // the stream of changes while it is read
   std::uint64_t last_id = 0;
   bool is_variant = false;

@@ -85,7 +85,7 @@ asio::awaitable<void> HttpUpstream::Core::start(std::shared_ptr<Core> self) {
       self->tasks.spawn("changes of " + self->spec.name, listen_modern(self, self->sessions));
     } else {
       self->tasks.spawn("listening to " + self->spec.name, listen(self, self->sessions));
-      for (const auto& uri : self->subscribed) {
+      for (const auto& uri : self->wanted.uris()) {
         const auto params = write_json(json::object{{"uri", uri}});
         self->tasks.spawn("subscription at " + self->spec.name,
                           tell(self, rpc_request(self->next_id(), "resources/subscribe", params)));

@@ -188,6 +188,21 @@ asio::awaitable<UpstreamReply> LocalHarness::pass_through(const std::string& ups
   co_return co_await server->request(std::move(request));
 }
 
+asio::awaitable<Result<UpstreamListing>> LocalHarness::list_upstream(
+    const std::string& upstream_name, std::string method, std::string array) {
+  const auto found = upstreams_.find(upstream_name);
+  if (found == upstreams_.end()) {
+    co_return fail(ErrorCode::not_found, fmt::format("no server \"{}\"", upstream_name));
+  }
+  const std::shared_ptr<Upstream> server = found->second;
+  co_return co_await list_all(*server, clock_, std::move(method), std::move(array));
+}
+
+void LocalHarness::left_out(const std::string& upstream, std::string_view method,
+                            const Error& why) {
+  say(fmt::format("{} is left out of {}: {}", upstream, method, why.message));
+}
+
 asio::awaitable<Result<json::object>> LocalHarness::upstream_capabilities(
     const std::string& upstream_name) {
   const auto found = upstreams_.find(upstream_name);
@@ -226,7 +241,7 @@ asio::awaitable<void> LocalHarness::list_unknown(std::string only) {
   std::vector<std::string> awaited;
   for (const auto& [name, server] : upstreams_) {
     const bool wanted = only.empty() ? !is_attached(name) : name == only;
-    if (!wanted || directory_.known(name)) continue;
+    if (!wanted || directory_.fresh_for(name) > std::chrono::milliseconds(0)) continue;
     start_listing(server);
     const auto late = late_at_.find(name);
     if (late == late_at_.end() || now - late->second > kLateFor) awaited.push_back(name);
@@ -237,6 +252,14 @@ asio::awaitable<void> LocalHarness::list_unknown(std::string only) {
     if (co_await listed_.wait_until(now + kListPatience) != Woken::notified) break;
   }
   for (const auto& name : awaited) late_at_[name] = clock_.steady();
+}
+
+std::chrono::milliseconds LocalHarness::tools_fresh_for(const std::string& server) const {
+  auto fresh = std::chrono::milliseconds::max();
+  for (const auto& name : server.empty() ? upstreams() : std::vector{server}) {
+    fresh = std::min(fresh, directory_.fresh_for(name));
+  }
+  return fresh;
 }
 
 asio::awaitable<Result<std::vector<ToolView>>> LocalHarness::tools(Caller caller,

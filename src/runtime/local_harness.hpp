@@ -54,11 +54,16 @@ public:
   void delivered(const LogId& session, IntentId intent) override;
   asio::awaitable<Result<std::vector<ToolView>>> tools(Caller caller, std::string server,
                                                        HeldTools held) override;
+  std::chrono::milliseconds tools_fresh_for(const std::string& server) const override;
   asio::awaitable<Status> judge_tool(ToolJudgement judgement, Caller caller) override;
   asio::awaitable<std::vector<std::string>> problems(LogId session, std::string tool,
                                                      json::value arguments) override;
   asio::awaitable<UpstreamReply> pass_through(const std::string& upstream,
                                               UpstreamRequest request) override;
+  asio::awaitable<Result<UpstreamListing>> list_upstream(const std::string& upstream,
+                                                         std::string method,
+                                                         std::string array) override;
+  void left_out(const std::string& upstream, std::string_view method, const Error& why) override;
   std::vector<std::string> upstreams() const override;
   asio::awaitable<Result<json::object>> upstream_capabilities(const std::string& upstream) override;
   UpstreamStatus upstream_status(const std::string& upstream) const override;
@@ -183,7 +188,8 @@ private:
   void drop_upstream(const std::string& name);
   asio::awaitable<void> retire(std::shared_ptr<Upstream> server);
 
-  // Lists the servers that are not listed yet, all at once, and waits for them a short while.
+  // Lists the servers whose listing is not known or not fresh, all at once, and waits for them a
+  // short while.
   asio::awaitable<void> list_unknown(std::string only);
   void start_listing(const std::shared_ptr<Upstream>& server);
   asio::awaitable<void> list_one(std::shared_ptr<Upstream> server);

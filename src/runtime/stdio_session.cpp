@@ -21,6 +21,11 @@ constexpr std::size_t kBuffersPerWrite = 16;
 // Between the end of a child's output and its exit, either way round.
 constexpr std::chrono::milliseconds kGrace{1'000};
 
+// Requests that a server works on for a client. What Gavel asks for by itself is asked for nobody.
+bool may_ask_for_input(std::string_view method) {
+  return method == "tools/call" || method == "prompts/get" || method == "resources/read";
+}
+
 UpstreamReply no_answer(Delivery delivery, ErrorCode code, std::string message) {
   UpstreamReply reply;
   reply.delivery = delivery;
@@ -35,6 +40,7 @@ struct StdioSession::Pending {
   Pending(StdioSession& its_session, std::uint64_t its_id, Call& call)
       : session(its_session),
         id(its_id),
+        method(call.method),
         caller(std::move(call.caller)),
         may_send(std::move(call.may_send)),
         wake(its_session.executor_, call.deadline) {
@@ -56,6 +62,7 @@ struct StdioSession::Pending {
 
   StdioSession& session;
   std::uint64_t id;
+  std::string method;
   CallerSide caller;
   std::function<Status()> may_send;
   asio::steady_timer wake;
@@ -349,9 +356,54 @@ void StdioSession::take_answer(const RpcMessage& message) {
 void StdioSession::take_request(const RpcMessage& message) {
   if (message.method == "ping") {
     send(rpc_response(message.id, "{}"), 0);
-  } else {
-    send(rpc_error_response(method_not_found(message.id, message.method)), 0);
+    return;
   }
+  if (!passes_questions_ || question_capability(message.method).empty()) {
+    send(rpc_error_response(method_not_found(message.id, message.method)), 0);
+    return;
+  }
+  const auto whom = whom_to_ask(message);
+  if (!whom) {
+    send(rpc_error_response(message.id, whom.error()), 0);
+    return;
+  }
+  UpstreamQuestion question;
+  question.method = message.method;
+  question.params = message.params;
+  question.answer = [weak = weak_from_this(), id = std::string(message.id),
+                     answered = std::make_shared<bool>(false)](const std::string& result,
+                                                               const std::string& error) {
+    const auto session = weak.lock();
+    if (!session || session->ended_ || std::exchange(*answered, true)) return;
+    session->send(error.empty() ? rpc_response(id, result) : rpc_error_response(id, error), 0);
+  };
+  (*whom)->caller.on_question(std::move(question));
+}
+
+std::expected<StdioSession::Pending*, std::string> StdioSession::whom_to_ask(
+    const RpcMessage& question) {
+  Pending* found = nullptr;
+  bool is_one_clients = true;
+  for (const auto& [id, pending] : pending_) {
+    if (pending->reply || !pending->begun || !may_ask_for_input(pending->method)) continue;
+    is_one_clients = is_one_clients &&
+                     (found == nullptr || (!pending->caller.identity.empty() &&
+                                           pending->caller.identity == found->caller.identity));
+    if (found == nullptr || pending->id < found->id) found = pending;
+  }
+  if (!is_one_clients) {
+    return std::unexpected(
+        rpc_error_object(rpc::kInternalError,
+                         "calls of several clients are at work here, and nothing says to which "
+                         "this question belongs; ask while there is one"));
+  }
+  const json::object nothing;
+  const auto& capabilities =
+      found == nullptr || !found->caller.on_question ? nothing : found->caller.capabilities;
+  if (!lacking_capability(capabilities, question.method, question.params).empty()) {
+    return std::unexpected(cannot_be_asked(capabilities, question.method));
+  }
+  return found;
 }
 
 void StdioSession::take_notification(const RpcMessage& message) {
@@ -364,8 +416,14 @@ void StdioSession::take_notification(const RpcMessage& message) {
   }
   if (message.method == "notifications/message") {
     // Nothing in it says to which call it belongs; with one in flight it can be no other.
-    Pending* only = pending_.size() == 1 ? pending_.begin()->second : nullptr;
-    if (only != nullptr && only->caller.on_log) only->caller.on_log(message.params);
+    Pending* only = nullptr;
+    std::size_t calls = 0;
+    for (const auto& [id, pending] : pending_) {
+      if (pending->method == "subscriptions/listen") continue;
+      only = pending;
+      ++calls;
+    }
+    if (calls == 1 && only->caller.on_log) only->caller.on_log(message.params);
   }
   if (options_.on_notification) options_.on_notification(message.method, message.params);
 }

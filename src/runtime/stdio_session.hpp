@@ -13,6 +13,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <deque>
+#include <expected>
 #include <functional>
 #include <memory>
 #include <string>
@@ -49,6 +50,8 @@ public:
   // Of a call that is cancelled by its coroutine nothing is returned; the child is told.
   asio::awaitable<UpstreamReply> call(Call call);
   void notify(std::string_view method, std::string_view params);
+  // Of a legacy server, before it is told that it is initialized: what it asks is passed on.
+  void pass_questions() { passes_questions_ = true; }
 
   // Reads until the child's output ends or makes no sense any more; fails all open calls, kills
   // what is left of the child and returns why it ended.
@@ -84,6 +87,9 @@ private:
   void take_request(const RpcMessage& message);
   void take_notification(const RpcMessage& message);
   Pending* find_call(std::string_view id);
+  // The call that a question may be asked of; else the error object that the server gets. Nothing
+  // in a question says which call it belongs to.
+  std::expected<Pending*, std::string> whom_to_ask(const RpcMessage& question);
   void take_garbage(std::string_view line);
   // "; meanwhile it wrote 3 lines that are no MCP messages, first: ..." or nothing.
   std::string garbage_seen() const;
@@ -103,6 +109,7 @@ private:
   std::size_t front_written_ = 0;
   bool flush_planned_ = false;
   bool input_broken_ = false;
+  bool passes_questions_ = false;
 
   std::uint64_t garbage_ = 0;  // lines since the last that made sense
   std::string first_garbage_;  // of those

@@ -11,6 +11,7 @@
 #include "runtime/stdio_session.hpp"
 #include "runtime/task_group.hpp"
 #include "runtime/upstream_gate.hpp"
+#include "runtime/wanted_changes.hpp"
 
 namespace gavel {
 namespace {
@@ -45,6 +46,17 @@ public:
         changed(on),
         tasks(on, options.log_line) {}
 
+  // One subscriptions/listen. Its task is cancelled, or ends with the session.
+  struct Listening {
+    Listening(const asio::any_io_executor& on, std::string wants)
+        : params(std::move(wants)), task(on, {}) {}
+    std::string params;
+    bool ended = false;    // by the server
+    bool refused = false;  // it has no such thing
+    std::optional<SteadyTime> again_at;
+    TaskGroup task;
+  };
+
   using SessionOr = std::expected<std::shared_ptr<StdioSession>, NotReady>;
   using Greeted = Result<ServerGreeting>;
 
@@ -63,6 +75,14 @@ public:
                                            std::shared_ptr<StdioSession> with);
   static asio::awaitable<Greeted> initialize(std::shared_ptr<Core> self,
                                              std::shared_ptr<StdioSession> with);
+  // Of a modern server: keeps one subscriptions/listen open that names what is wanted now.
+  static asio::awaitable<void> listen(std::shared_ptr<Core> self,
+                                      std::shared_ptr<StdioSession> with);
+  static asio::awaitable<void> hold_open(std::shared_ptr<Core> self,
+                                         std::shared_ptr<StdioSession> with,
+                                         std::shared_ptr<Listening> listening);
+  static asio::awaitable<void> subscribe_anew(std::shared_ptr<Core> self,
+                                              std::shared_ptr<StdioSession> with);
   static asio::awaitable<void> close(std::shared_ptr<Core> self);
 
   Result<std::unique_ptr<ChildProcess>> spawn_child();
@@ -82,6 +102,7 @@ public:
   ServerSpec spec;
   UpstreamOptions options;
   UpstreamGate gate;
+  WantedChanges wanted;
 
   UpstreamHealth health = UpstreamHealth::idle;
   std::shared_ptr<StdioSession> session;  // of the child that runs; null between two
@@ -115,6 +136,10 @@ asio::awaitable<UpstreamReply> StdioUpstream::Core::request(std::shared_ptr<Core
     if (!ready) co_return not_sent(std::move(ready).error());
     session = std::move(*ready);
   }
+  if (self->wanted.take(request) && self->era == Era::modern) {
+    self->changed.notify();
+    co_return subscription_taken();
+  }
   StdioSession::Call call{.method = std::move(request.method),
                           .params = std::move(request.params),
                           .meta = std::move(request.meta),
@@ -126,6 +151,8 @@ asio::awaitable<UpstreamReply> StdioUpstream::Core::request(std::shared_ptr<Core
     if (!call.caller.log_level.empty()) {
       call.meta[meta::kLogLevel] = json::string(call.caller.log_level);
     }
+  } else {
+    call.params = without_round(call.params);
   }
   co_return co_await session->call(std::move(call));
 }
@@ -196,6 +223,12 @@ asio::awaitable<void> StdioUpstream::Core::supervise(std::shared_ptr<Core> self)
                             self->greeting.server.name, self->greeting.server.version,
                             self->greeting.version));
       self->changed.notify();
+      if (self->era == Era::modern) {
+        self->tasks.spawn("changes of " + self->spec.name, listen(self, self->session));
+      } else if (!self->wanted.uris().empty()) {
+        self->tasks.spawn("subscriptions at " + self->spec.name,
+                          subscribe_anew(self, self->session));
+      }
       while (self->session && !self->closing) {
         if (co_await self->changed.wait_until(SteadyTime::max()) == Woken::cancelled) co_return;
       }
@@ -355,7 +388,9 @@ asio::awaitable<StdioUpstream::Core::Greeted> StdioUpstream::Core::initialize(
     std::shared_ptr<Core> self, std::shared_ptr<StdioSession> with) {
   StdioSession::Call call;
   call.method = "initialize";
-  call.params = initialize_params(kMcpLegacy, self->options.client, {});
+  // Told once, for every client that may come: what one of them did not declare is refused when it
+  // is asked.
+  call.params = initialize_params(kMcpLegacy, self->options.client, every_question());
   call.deadline = self->options.clock->steady() + self->options.timing.handshake;
   const UpstreamReply reply = co_await with->call(std::move(call));
   if (reply.delivery != Delivery::answered) co_return std::unexpected(reply.error);
@@ -365,7 +400,10 @@ asio::awaitable<StdioUpstream::Core::Greeted> StdioUpstream::Core::initialize(
                                for_display(reply.rpc_error, 500)));
   }
   auto greeted = read_initialize_result(reply.result);
-  if (greeted) with->notify("notifications/initialized", {});
+  if (greeted) {
+    with->pass_questions();
+    with->notify("notifications/initialized", {});
+  }
   co_return greeted;
 }
 
@@ -374,6 +412,57 @@ void StdioUpstream::Core::take_notification(std::string_view method, std::string
     options.on_tools_changed();
   }
   if (options.on_notification) options.on_notification(method, params);
+}
+
+asio::awaitable<void> StdioUpstream::Core::listen(std::shared_ptr<Core> self,
+                                                  std::shared_ptr<StdioSession> with) {
+  std::shared_ptr<Listening> open;
+  std::chrono::milliseconds delay = kListenDelayMin;
+  while (self->session == with && !self->closing) {
+    const std::string params = self->wanted.listen_params(self->greeting.capabilities);
+    const SteadyTime now = self->options.clock->steady();
+    if (open && open->ended && open->params == params && !open->again_at) {
+      open->again_at = open->refused ? SteadyTime::max() : now + delay;
+      delay = std::min<std::chrono::milliseconds>(delay * 2, kListenDelayMax);
+    }
+    const bool due = !open || open->params != params || (open->again_at && *open->again_at <= now);
+    if (due) {
+      const auto before = std::exchange(open, nullptr);
+      if (!params.empty()) {
+        open = std::make_shared<Listening>(self->executor, params);
+        open->task.spawn("listening to " + self->spec.name, hold_open(self, with, open));
+      }
+      // The one before ends once its successor is on its way, so that nothing is missed.
+      if (before) before->task.cancel();
+    }
+    const SteadyTime next = open && open->again_at ? *open->again_at : SteadyTime::max();
+    if (co_await self->changed.wait_until(next) == Woken::cancelled) co_return;
+  }
+}
+
+asio::awaitable<void> StdioUpstream::Core::hold_open(std::shared_ptr<Core> self,
+                                                     std::shared_ptr<StdioSession> with,
+                                                     std::shared_ptr<Listening> listening) {
+  StdioSession::Call call;
+  call.method = "subscriptions/listen";
+  call.params = listening->params;
+  call.deadline = SteadyTime::max();
+  add_modern_meta(call.meta, self->options.client, {});
+  const UpstreamReply reply = co_await with->call(std::move(call));
+  listening->ended = true;
+  listening->refused = read_rpc_error(reply.rpc_error).code == rpc::kMethodNotFound;
+  self->changed.notify();
+}
+
+asio::awaitable<void> StdioUpstream::Core::subscribe_anew(std::shared_ptr<Core> self,
+                                                          std::shared_ptr<StdioSession> with) {
+  for (const auto& uri : std::set<std::string>(self->wanted.uris())) {
+    StdioSession::Call call;
+    call.method = "resources/subscribe";
+    call.params = write_json(json::object{{"uri", uri}});
+    call.deadline = self->options.clock->steady() + self->options.timing.handshake;
+    co_await with->call(std::move(call));
+  }
 }
 
 // --- the end ---

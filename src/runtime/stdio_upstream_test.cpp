@@ -1,10 +1,12 @@
 #include "runtime/stdio_upstream.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <signal.h>
 
 #include <fstream>
 
+#include "protocol/mcp.hpp"
 #include "runtime/upstream_world_test.hpp"
 
 namespace gavel {
@@ -181,6 +183,140 @@ TEST_F(StdioUpstreamTest, RequestsOfTheServerAreAnswered) {
   ASSERT_TRUE(answers && answers->is_array());
   EXPECT_EQ(write_json(answers->at(0).at("result")), "{}");
   EXPECT_EQ(int_or(answers->at(1).at("error"), "code", 0), -32601);
+}
+
+// --- questions of a legacy server ---
+
+// A caller that answers what it is asked with {"said":METHOD}.
+CallerSide askable(json::object capabilities, std::string identity = "one") {
+  CallerSide side;
+  side.capabilities = std::move(capabilities);
+  side.identity = std::move(identity);
+  side.on_question = [](UpstreamQuestion question) {
+    question.answer(write_json(json::object{{"said", question.method}}), {});
+  };
+  return side;
+}
+const json::object kForms{{"elicitation", json::object{}}};
+
+class StdioQuestions : public StdioUpstreamTest {
+protected:
+  std::string ask(CallerSide side, std::string_view method, json::object params = {}) {
+    const json::object arguments{{"method", method}, {"params", std::move(params)}};
+    auto request = tool_call(world_.in(60s), "question", write_json(arguments));
+    request.caller = std::move(side);
+    return text_of(world_.wait(upstream_->request(std::move(request))));
+  }
+  static int code_in(const std::string& text) {
+    const auto said = parse_json(text);
+    const auto* error = said ? find(*said, "error") : nullptr;
+    return error == nullptr ? 0 : static_cast<int>(int_or(*error, "code", 0));
+  }
+};
+
+TEST_F(StdioQuestions, ALegacyServerIsToldAllThatAClientMayBeAsked) {
+  open({"legacy"});
+  EXPECT_EQ(*parse_json(said("declared")), json::value(every_question()));
+}
+
+TEST_F(StdioQuestions, AQuestionGoesToTheCallAndItsAnswerToTheServer) {
+  open({"legacy"});
+  const json::object all = every_question();
+  for (const char* method : {"elicitation/create", "sampling/createMessage", "roots/list"}) {
+    EXPECT_EQ(ask(askable(all), method), fmt::format(R"({{"result": {{"said": "{}"}}}})", method));
+  }
+  EXPECT_EQ(ask(askable(all), "elicitation/create", {{"mode", "url"}}),
+            R"({"result": {"said": "elicitation/create"}})");
+}
+
+TEST_F(StdioQuestions, WhatTheClientDidNotDeclareIsRefusedAndTheCallGoesOn) {
+  open({"legacy"});
+  EXPECT_EQ(code_in(ask({}, "roots/list")), -32601);
+  EXPECT_EQ(code_in(ask(askable({}), "roots/list")), -32601);
+  EXPECT_EQ(code_in(ask(askable(kForms), "sampling/createMessage")), -32601);
+  EXPECT_EQ(code_in(ask(askable(kForms), "elicitation/create", {{"mode", "url"}})), -32602);
+  EXPECT_EQ(code_in(ask(askable({{"sampling", json::object{}}}), "sampling/createMessage",
+                        {{"tools", json::array{}}})),
+            -32602);
+  EXPECT_EQ(code_in(ask(askable(kForms), "somebody/else")), -32601);
+  EXPECT_TRUE(echoes());
+}
+
+TEST_F(StdioQuestions, WhileSeveralClientsWaitNobodyIsAskedForAnother) {
+  open({"legacy"});
+  auto other = tool_call(world_.in(60s), "hold");
+  other.caller = askable(kForms, "another");
+  const auto waiting = world_.start(upstream_->request(std::move(other)));
+  EXPECT_TRUE(echoes());  // it was read
+  EXPECT_EQ(code_in(ask(askable(kForms), "elicitation/create")), -32603);
+  // Of one client's calls any will do.
+  EXPECT_EQ(code_in(ask(askable(kForms, "another"), "elicitation/create")), 0);
+  EXPECT_EQ(said("release"), "done");
+  EXPECT_EQ(code_in(ask(askable(kForms), "elicitation/create")), 0);
+}
+
+TEST_F(StdioQuestions, AModernServerSendsNoRequests) {
+  open({"modern"});
+  EXPECT_EQ(code_in(ask(askable(kForms), "elicitation/create")), -32601);
+}
+
+// --- changes at a modern server ---
+
+class StdioChanges : public StdioUpstreamTest {
+protected:
+  void SetUp() override {
+    StdioUpstreamTest::SetUp();
+    auto options = world_.options();
+    options.on_notification = [this](std::string_view method, std::string_view params) {
+      heard_.push_back(fmt::format("{} {}", method, params));
+    };
+    open_spec(spec({"modern", "changes"}), std::move(options));
+    EXPECT_TRUE(echoes());
+  }
+  void subscribe(std::string_view method, std::string_view uri) {
+    UpstreamRequest request;
+    request.method = method;
+    request.params = write_json(json::object{{"uri", uri}});
+    request.deadline = world_.in(60s);
+    EXPECT_EQ(world_.wait(upstream_->request(std::move(request))).result, "{}");
+  }
+  // The one that is open, once it says this.
+  bool listens_to(std::string_view wanted) {
+    return world_.until([&] { return said("listens") == wanted; });
+  }
+  std::vector<std::string> heard_;
+};
+
+TEST_F(StdioChanges, OneStreamNamesWhatIsWanted) {
+  EXPECT_TRUE(listens_to(R"([{"toolsListChanged": true}])"));
+  subscribe("resources/subscribe", "test://a");
+  EXPECT_TRUE(listens_to(R"([{"toolsListChanged": true, "resourceSubscriptions": ["test://a"]}])"));
+  EXPECT_EQ(said("update", R"({"uri":"test://a"})"), "updated");
+  ASSERT_FALSE(heard_.empty());
+  EXPECT_THAT(heard_.back(), HasSubstr("notifications/resources/updated"));
+  EXPECT_THAT(heard_.back(), HasSubstr("test://a"));
+  subscribe("resources/unsubscribe", "test://a");
+  EXPECT_TRUE(listens_to(R"([{"toolsListChanged": true}])"));
+}
+
+TEST_F(StdioChanges, AStreamThatEndsIsOpenedAgainAndSoIsThatOfTheNextChild) {
+  EXPECT_TRUE(listens_to(R"([{"toolsListChanged": true}])"));
+  EXPECT_EQ(said("end_listening"), "ended");
+  EXPECT_TRUE(listens_to(R"([{"toolsListChanged": true}])"));
+  call("die");
+  EXPECT_TRUE(listens_to(R"([{"toolsListChanged": true}])"));
+}
+
+TEST_F(StdioUpstreamTest, TheNextChildOfALegacyServerIsSubscribedAgain) {
+  open({"legacy"});
+  UpstreamRequest request;
+  request.method = "resources/subscribe";
+  request.params = R"({"uri":"test://a"})";
+  request.deadline = world_.in(60s);
+  EXPECT_EQ(world_.wait(upstream_->request(std::move(request))).result, "{}");
+  EXPECT_EQ(said("subscribed"), R"(["test://a"])");
+  call("die");
+  EXPECT_TRUE(world_.until([&] { return said("subscribed") == R"(["test://a"])"; }));
 }
 
 TEST_F(StdioUpstreamTest, SaysThatTheToolsChanged) {

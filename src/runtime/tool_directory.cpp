@@ -5,11 +5,10 @@
 #include <algorithm>
 
 #include "runtime/tool_trust.hpp"
+#include "runtime/upstream_listing.hpp"
 
 namespace gavel {
 namespace {
-
-constexpr auto kListTimeout = std::chrono::seconds(30);
 
 std::optional<bool> hint(const json::object& annotations, std::string_view key) {
   const auto* value = annotations.if_contains(json::string_view(key.data(), key.size()));
@@ -61,58 +60,36 @@ Tool make_tool(const std::string& upstream, const json::object& definition, cons
   return tool;
 }
 
-Error reply_error(const Upstream& upstream, const UpstreamReply& reply) {
-  if (reply.delivery != Delivery::answered) return reply.error;
-  return {ErrorCode::unavailable,
-          fmt::format("{} refused tools/list: {}", upstream.name(), reply.rpc_error)};
-}
-
 }  // namespace
 
 std::shared_ptr<const ToolListing> ToolDirectory::known(const std::string& upstream) const {
   const auto found = listings_.find(upstream);
-  return found == listings_.end() ? nullptr : found->second;
+  return found == listings_.end() ? nullptr : found->second.listing;
+}
+
+std::chrono::milliseconds ToolDirectory::fresh_for(const std::string& upstream) const {
+  const auto found = listings_.find(upstream);
+  if (found == listings_.end()) return {};
+  if (found->second.until == SteadyTime::max()) return std::chrono::milliseconds::max();
+  const auto left = found->second.until - clock_.steady();
+  return std::max(std::chrono::floor<std::chrono::milliseconds>(left),
+                  std::chrono::milliseconds(0));
 }
 
 asio::awaitable<Result<std::shared_ptr<const ToolListing>>> ToolDirectory::list(
     Upstream& upstream, const Policy& policy) {
   const std::string name = upstream.name();
-  if (auto listing = known(name)) co_return listing;
+  if (fresh_for(name) > std::chrono::milliseconds(0)) co_return known(name);
+  const auto listed = co_await list_all(upstream, clock_, "tools/list", "tools");
+  if (!listed) co_return std::unexpected(listed.error());
   auto listing = std::make_shared<ToolListing>();
-  std::string cursor;
-  for (std::size_t page = 0; page < kToolPagesMax; ++page) {
-    UpstreamRequest request;
-    request.method = "tools/list";
-    request.params = cursor.empty() ? "{}" : write_json(json::object{{"cursor", cursor}});
-    request.deadline = clock_.steady() + kListTimeout;
-    const UpstreamReply reply = co_await upstream.request(std::move(request));
-    if (reply.delivery != Delivery::answered || reply.result.empty()) {
-      co_return std::unexpected(reply_error(upstream, reply));
-    }
-    const auto result = parse_json(reply.result);
-    if (!result) co_return std::unexpected(result.error());
-    const auto* tools = find_array(*result, "tools");
-    if (tools == nullptr) {
-      co_return fail(ErrorCode::unavailable,
-                     fmt::format("{} answered tools/list without a list of tools", name));
-    }
-    for (const auto& tool : *tools) {
-      if (!tool.is_object() || string_or(tool, "name").empty()) continue;
-      Tool made = make_tool(name, tool.get_object(), policy);
-      listing->insert_or_assign(made.name, std::move(made));
-    }
-    if (listing->size() > kToolsPerUpstreamMax) {
-      co_return fail(ErrorCode::too_large,
-                     fmt::format("{} lists more than {} tools", name, kToolsPerUpstreamMax));
-    }
-    cursor = string_or(*result, "nextCursor");
-    if (cursor.empty()) {
-      listings_[name] = listing;
-      co_return listing;
-    }
+  for (const auto& tool : listed->items) {
+    if (string_or(tool, "name").empty()) continue;
+    Tool made = make_tool(name, tool, policy);
+    listing->insert_or_assign(made.name, std::move(made));
   }
-  co_return fail(ErrorCode::too_large, fmt::format("{} pages its tools without end (over {} pages)",
-                                                   name, kToolPagesMax));
+  listings_[name] = {listing, listed->ttl ? clock_.steady() + *listed->ttl : SteadyTime::max()};
+  co_return listing;
 }
 
 }  // namespace gavel

@@ -1,7 +1,8 @@
 #pragma once
 // The tool directory: what each upstream's tools/list says, fetched on first use, kept until the
-// server says that it changed. A tool's schemas are compiled once, here; what its server claims of
-// it are hints (policy decides).
+// server says that it changed, or until the time is over for which it may be kept: then the next
+// listing asks again, and calls go by what is known meanwhile. A tool's schemas are compiled once,
+// here; what its server claims of it are hints (policy decides).
 //
 // Thread rule: one executor.
 
@@ -41,20 +42,24 @@ class ToolDirectory {
 public:
   explicit ToolDirectory(const Clock& clock) : clock_(clock) {}
 
-  // The listing of one upstream; asks the server where none is known. The pointer keeps its listing
-  // alive. Errors: unavailable (with the server's reason), timeout, too_large.
+  // The listing of one upstream; asks the server where none is known that is fresh. The pointer
+  // keeps its listing alive. Errors: those of list_all.
   asio::awaitable<Result<std::shared_ptr<const ToolListing>>> list(Upstream& upstream,
                                                                    const Policy& policy);
   // The listing if it is known; null otherwise. Never asks.
   std::shared_ptr<const ToolListing> known(const std::string& upstream) const;
+  // For how long yet the server lets its listing be kept: zero where none is known, or that time is
+  // over; the maximum where it does not say.
+  std::chrono::milliseconds fresh_for(const std::string& upstream) const;
   void forget(const std::string& upstream) { listings_.erase(upstream); }
 
 private:
+  struct Known {
+    std::shared_ptr<const ToolListing> listing;
+    SteadyTime until;
+  };
   const Clock& clock_;
-  std::map<std::string, std::shared_ptr<const ToolListing>> listings_;
+  std::map<std::string, Known> listings_;
 };
-
-inline constexpr std::size_t kToolPagesMax = 64;
-inline constexpr std::size_t kToolsPerUpstreamMax = 4096;
 
 }  // namespace gavel

@@ -42,6 +42,9 @@ struct UpstreamQuestion {
 struct CallerSide {
   // Of the caller: what it may be asked for (only_questions of protocol/mcp.hpp).
   json::object capabilities;
+  // The same for requests of one client in one session, whichever of them a question belongs to;
+  // empty where nobody is to be asked.
+  std::string identity;
   std::string log_level;  // the caller wants log messages from this level on; empty: none
   // Called with the params (JSON text) of each notifications/progress and notifications/message of
   // the request.

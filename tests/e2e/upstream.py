@@ -11,6 +11,7 @@ import threading
 import time
 
 FILE = os.environ.get("UPSTREAM_FILE", "/dev/null")
+PROMPTS = os.environ.get("UPSTREAM_PROMPTS", "").split()
 _lock = threading.Lock()
 
 
@@ -88,6 +89,21 @@ def listed():
         gone = members is None
         found[name] = None if gone else {**found.get(name, tool(name)), **members}
     return [each for each in found.values() if each]
+
+
+def page(kind, items, params):
+    """UPSTREAM_PAGES: so many items at once; or "endless", cursors that never end; or "circle",
+    the same one again and again."""
+    size = os.environ.get("UPSTREAM_PAGES", "")
+    if not size:
+        return {kind: items}
+    start = int(params.get("cursor", 0))
+    if size == "circle":
+        return {kind: items, "nextCursor": "1"}
+    if size == "endless":
+        return {kind: items, "nextCursor": str(start + 1)}
+    end = start + int(size)
+    return {kind: items[start:end], **({"nextCursor": str(end)} if end < len(items) else {})}
 
 
 def send(message):
@@ -212,15 +228,19 @@ def answer(message):
         if result["protocolVersion"] >= "2026":
             result["protocolVersion"] = "2025-11-25"
     elif method == "tools/list":
-        result = {"tools": listed()}
+        result = page("tools", listed(), params)
     elif method == "resources/list":
-        result = {
-            "resources": [{"uri": "test://greeting", "name": "greeting", "mimeType": "text/plain"}]
-        }
+        names = ["greeting", *os.environ.get("UPSTREAM_RESOURCES", "").split()]
+        resources = [{"uri": f"test://{name}", "name": name} for name in names]
+        result = page("resources", resources, params)
+    elif method == "resources/templates/list":
+        templates = [{"uriTemplate": f"test://{name}/{{x}}", "name": name} for name in "abc"]
+        result = page("resourceTemplates", templates, params)
     elif method == "resources/read":
         result = {"contents": [{"uri": params["uri"], "mimeType": "text/plain", "text": "hello"}]}
     elif method == "prompts/list":
-        result = {"prompts": [{"name": "greet", "arguments": [{"name": "who", "required": True}]}]}
+        prompts = [{"name": "greet", "arguments": [{"name": "who", "required": True}]}]
+        result = page("prompts", prompts + [{"name": name} for name in PROMPTS], params)
     elif method == "prompts/get":
         who = params.get("arguments", {}).get("who")
         result = {
