@@ -134,29 +134,31 @@ const KeyRecord* unfinished_call(const State& state, const Propose& command) {
 Result<KeyMatch> match_key(const State& state, const Propose& command) {
   if (command.key.empty() && !command.round_of) return match_derived(state, command);
   const std::string key = command.round_of ? round_key(state, command) : command.key;
-  const auto found = state.keys.find(key);
-  if (found == state.keys.end()) {
+  const KeyRecord* earlier = state.record_of(key);
+  if (earlier == nullptr) {
     const bool may_repeat = command.key_source == KeySource::call_id && !command.round_of;
     return KeyMatch{key, 0, may_repeat ? unfinished_call(state, command) : nullptr};
   }
-  if (!is_same_call(found->second, command)) {
+  if (!is_same_call(*earlier, command)) {
     return fail(
         ErrorCode::key_reused,
         fmt::format(
             "the idempotency key \"{}\" was used for {} with other arguments (#{}); use a new key "
             "for a new action",
-            key, found->second.tool, found->second.intent.value));
+            key, earlier->tool, earlier->intent.value));
   }
-  return KeyMatch{key, 0, &found->second};
+  return KeyMatch{key, 0, earlier};
 }
 
 Proposed repeat_of(const State& state, const Propose& command, const KeyMatch& match) {
   Proposed proposed;
   proposed.intent = match.record->intent;
   proposed.disposition = match.record->closed ? Disposition::replay : Disposition::attach;
-  if (match.record->closed || match.occurrence > occurrences_of(state, command)) {
+  proposed.joins = state.record_of(match.key) == nullptr;
+  if (proposed.joins || match.record->closed || match.occurrence > occurrences_of(state, command)) {
     PlanBuilder plan(state, command.now);
-    plan.add(Role::decider, kDecider, Replayed{match.record->intent, match.occurrence});
+    plan.add(Role::decider, kDecider,
+             Replayed{match.record->intent, match.occurrence, proposed.joins ? match.key : ""});
     proposed.plan = plan.take();
   }
   return proposed;

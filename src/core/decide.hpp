@@ -105,6 +105,9 @@ enum class Disposition {
 struct Proposed {
   Disposition disposition = Disposition::aborted;
   IntentId intent;
+  // The plan gives the intent the call's own number: durable before the answer is told, so that the
+  // same call, sent again later, is known.
+  bool joins = false;
   Plan plan;
 };
 

@@ -311,16 +311,19 @@ struct Delivered {
   bool operator==(const Delivered&) const = default;
 };
 
-// A later call with the same key was answered from the log.
+// A later call was answered from the log: one with the same key, or one that its program numbered
+// anew and that repeats what was not finished.
 struct Replayed {
   static constexpr std::uint16_t kKind = 10;
   static constexpr std::string_view kName = "replayed";
   IntentId intent;
   std::uint64_t occurrence = 0;  // of a derived key: the repetition that this call was in its epoch
+  std::string key;               // the later call's, where it is another; the intent's from here on
 
   static auto fields(auto& v, auto& self) {
     v(1, "intent", self.intent);
     v(2, "occurrence", self.occurrence);
+    v(3, "key", self.key);
   }
   bool operator==(const Replayed&) const = default;
 };

@@ -36,7 +36,7 @@ public:
   bool operator()(const IntentProposed& proposal) {
     if (state_.epoch.value == 0 || entry_.epoch != state_.epoch) return false;
     if (entry_.author != proposal.requester) return false;
-    if (proposal.key.empty() || state_.keys.contains(proposal.key)) return false;
+    if (proposal.key.empty() || state_.record_of(proposal.key) != nullptr) return false;
     if (proposal.key_source == KeySource::derived &&
         !count_occurrence(proposal.tool, proposal.digest, proposal.occurrence)) {
       return false;
@@ -162,11 +162,12 @@ public:
 
   bool operator()(const Replayed& replayed) {
     const KeyRecord* record = record_of(replayed.intent);
-    if (record == nullptr) return false;
+    if (record == nullptr || state_.record_of(replayed.key) != nullptr) return false;
     if (replayed.occurrence > 0 &&
         !count_occurrence(record->tool, record->digest, replayed.occurrence)) {
       return false;
     }
+    if (!replayed.key.empty()) state_.joined.emplace(replayed.key, replayed.intent);
     ++state_.counters.replayed;
     return true;
   }

@@ -56,7 +56,7 @@ TEST(Fold, SkipsWhatMakesNoSense) {  // I10
       {Role::executor, "gavel", Delivered{held.intent}},
       {Role::executor, "gavel", Delivered{IntentId{99}}},
       {Role::executor, "gavel", Probed{held.intent, ProbeVerdict::happened, {}, {}}},
-      {Role::decider, "gavel", Replayed{IntentId{99}, 1}},
+      {Role::decider, "gavel", Replayed{IntentId{99}, 1, ""}},
       {Role::decider, "gavel", Held{held.intent, HoldReason::ask, {}, {}}},  // held already
       {Role::decider, "gavel", BudgetSettled{"none", LogId{"s"}, held.intent, 0, {}}},
       {Role::driver, "agent", EpochElected{Epoch{7}, Principal{"agent"}, ""}},

@@ -254,7 +254,7 @@ TEST(Invariant, I10NoBadEntryWedgesASession) {
                          Attempt{held, UINT64_MAX, {}, UINT64_MAX},
                          outcome,
                          Delivered{held},
-                         Replayed{held, UINT64_MAX},
+                         Replayed{held, UINT64_MAX, ""},
                          Probed{held, ProbeVerdict::happened, "", {}},
                          HaltRaised{},
                          HaltLifted{},

@@ -49,10 +49,36 @@ TEST(NumberedCall, GetsTheAnswerThatNeverArrivedAndIsNewAfterIt) {
   EXPECT_EQ(again.intent, first.intent);
   world.apply(mark_delivered(world.state, first.intent, world.now));
   EXPECT_TRUE(world.folds_to_itself());
+  // The program sends the second one again, after its answer arrived.
+  EXPECT_EQ(world.propose(numbered(world, "2")).intent, first.intent);
   const auto other = world.propose(numbered(world, "3"));
   EXPECT_EQ(other.disposition, Disposition::dispatch);
   EXPECT_NE(other.intent, first.intent);
   EXPECT_EQ(world.propose(numbered(world, "1")).intent, first.intent);
+}
+
+TEST(NumberedCall, KeepsTheNumbersOfAllThatWaitedForIt) {
+  TestWorld world;
+  const auto first = world.propose(numbered(world, "1"));
+  for (const char* number : {"2", "3", "2"}) {
+    EXPECT_EQ(world.propose(numbered(world, number)).disposition, Disposition::attach);
+  }
+  world.apply(decide(world.state, outcome(world, first.intent, OutcomeKind::ok)).value());
+  world.apply(mark_delivered(world.state, first.intent, world.now));
+  EXPECT_EQ(world.state.joined.size(), 2u);
+  EXPECT_TRUE(world.folds_to_itself());
+  EXPECT_EQ(decode_snapshot(encode_snapshot(world.state)).value(), world.state);
+  for (const char* number : {"1", "2", "3"}) {
+    const auto again = world.propose(numbered(world, number));
+    EXPECT_EQ(again.disposition, Disposition::replay);
+    EXPECT_EQ(again.intent, first.intent);
+  }
+  auto changed = world.call("t__call", R"({"a":1})", Verdict::allow, Effect::write);
+  changed.key = "call:2";
+  changed.key_source = KeySource::call_id;
+  const auto refused = decide(world.state, ControlView{}, changed);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::key_reused);
 }
 
 TEST(NumberedCall, OtherArgumentsAndKeysOfAClientAreOtherActions) {

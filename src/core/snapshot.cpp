@@ -55,6 +55,16 @@ struct KeyElement {
   }
 };
 
+struct JoinedElement {
+  std::string key;
+  IntentId intent;
+
+  static auto fields(auto& v, auto& self) {
+    v(1, "key", self.key);
+    v(2, "intent", self.intent);
+  }
+};
+
 struct OccurrenceElement {
   Digest call;
   std::uint64_t count = 0;
@@ -131,6 +141,7 @@ constexpr std::uint64_t kKeys = 21;
 constexpr std::uint64_t kOccurrences = 22;
 constexpr std::uint64_t kBudgets = 23;
 constexpr std::uint64_t kSettling = 24;
+constexpr std::uint64_t kJoined = 25;
 
 // What was read, before its lists became maps.
 struct Image {
@@ -140,6 +151,7 @@ struct Image {
   std::vector<OccurrenceElement> occurrences;
   std::vector<BudgetElement> budgets;
   std::vector<SettlingElement<IntentProposed>> settling;
+  std::vector<JoinedElement> joined;
 
   static auto fields(auto& v, auto& self) {
     plain_fields(v, self.state);
@@ -148,6 +160,7 @@ struct Image {
     v(kOccurrences, "occurrences", self.occurrences);
     v(kBudgets, "budgets", self.budgets);
     v(kSettling, "settling", self.settling);
+    v(kJoined, "joined", self.joined);
   }
 };
 
@@ -187,6 +200,9 @@ State state_of(Image image) {
   for (auto& element : image.settling) {
     state.settling.emplace(element.intent, std::move(element.proposal));
   }
+  for (auto& element : image.joined) {
+    state.joined.emplace(std::move(element.key), element.intent);
+  }
   return state;
 }
 
@@ -209,6 +225,9 @@ bool is_sound(const State& state) {
       return false;
     }
     if (open.phase == Phase::held && !open.hold) return false;
+  }
+  for (const auto& [key, intent] : state.joined) {
+    if (key.empty() || state.keys.contains(key) || !state.key_of.contains(intent)) return false;
   }
   for (const auto& [name, budget] : state.budgets) {
     if (budget.wall_clock_used < Duration{0}) return false;
@@ -241,6 +260,9 @@ std::string encode_snapshot(const State& state) {
   }
   for (const auto& [id, proposal] : state.settling) {
     writer(kSettling, "settling", SettlingElement<const IntentProposed&>{id, proposal});
+  }
+  for (const auto* element : in_order(state.joined)) {
+    writer(kJoined, "joined", JoinedElement{element->first, element->second});
   }
   return out;
 }

@@ -64,6 +64,13 @@ void add_key(State& state, std::string key, KeyRecord record) {
   state.keys.emplace(std::move(key), std::move(record));
 }
 
+const KeyRecord* State::record_of(const std::string& key) const {
+  const auto own = keys.find(key);
+  if (own != keys.end()) return &own->second;
+  const auto further = joined.find(key);
+  return further == joined.end() ? nullptr : &keys.at(key_of.at(further->second));
+}
+
 void finish(State& state, KeyRecord& record) {
   record.delivered = true;
   const auto found = state.unfinished.find(call_digest(record.tool, record.digest));

@@ -140,6 +140,9 @@ inline constexpr char kRoundMark = '+';
 inline constexpr std::uint64_t kFailedRunsMax = 10'000;
 
 struct State {
+  // The call that was made under this key, or joined under it; null where there is none.
+  const KeyRecord* record_of(const std::string& key) const;
+
   LogId session;
   Position tail;
   Epoch epoch;
@@ -150,9 +153,11 @@ struct State {
   Timestamp last_at;
 
   std::map<IntentId, OpenIntent> open;
-  // These three grow with every call, and every call looks into each: by hash, without an order.
+  // These four grow with every call, and every call looks into each: by hash, without an order.
   std::unordered_map<std::string, KeyRecord> keys;
   std::unordered_map<IntentId, std::string> key_of;  // the other way round
+  // Further keys of intents: of later calls that were given their answers.
+  std::unordered_map<std::string, IntentId> joined;
   // Derived keys: how often each call (digest of tool and canonical arguments) was made in this
   // epoch.
   std::unordered_map<Digest, std::uint64_t> occurrences;

@@ -67,7 +67,7 @@ inline std::vector<Body> sample_bodies() {
       Attempt{IntentId{3}, 2, Timestamp{9}, 4},
       outcome,
       Delivered{IntentId{3}},
-      Replayed{IntentId{3}, 2},
+      Replayed{IntentId{3}, 2, "call:8"},
       Probed{IntentId{3}, ProbeVerdict::absent, "not there", elsewhere},
       Refused{Principal{"zombie"}, Epoch{1}, "propose", "stale_epoch", "older"},
       HaltRaised{HaltMode::freeze, "incident"},

@@ -247,8 +247,9 @@ Result<Proposed> LocalHarness::commit_proposal(Session& session, const CallReque
       context.on_held = request.on_held;
       session.contexts[proposed->intent] = std::move(context);
     }
-    const auto durability =
-        deferrable && proposed->plan.control.empty() ? Durability::deferred : Durability::now;
+    const auto durability = deferrable && !proposed->joins && proposed->plan.control.empty()
+                                ? Durability::deferred
+                                : Durability::now;
     const auto committed = sessions_.commit(session, std::move(proposed->plan), durability);
     if (committed) return proposed;
     session.contexts.erase(proposed->intent);
@@ -340,11 +341,12 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::replay(LogId id, IntentId inte
   const State& state = loaded->get().state;
   const Position position = state.keys.at(state.key_of.at(intent)).answer;
   // What is not durable yet is not told (I5).
-  const auto durable = co_await wait_for(id, position, patience);
+  const Position told = std::max(position, loaded->get().sequenced);
+  const auto durable = co_await wait_for(id, told, patience);
   if (!durable) co_return std::unexpected(durable.error());
   const auto stored = log_.read(id, position, ReadLimits{.entries = 1});
   if (!stored) co_return std::unexpected(stored.error());
-  if (*durable < position || stored->empty()) {
+  if (*durable < told || stored->empty()) {
     co_return fail(ErrorCode::timeout, "the store does not answer; call again");
   }
   const auto entry = decode(stored->front().position, stored->front().bytes);

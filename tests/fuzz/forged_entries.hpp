@@ -143,7 +143,7 @@ inline Body forged_body(Bytes& bytes, const State& state) {
     case 9:
       return Delivered{id};
     case 10:
-      return Replayed{id, bytes.extreme()};
+      return Replayed{id, bytes.extreme(), bytes.pick(2) == 0 ? "" : std::string(bytes.text())};
     case 11:
       return Probed{id, static_cast<ProbeVerdict>(bytes.pick(3)), "", {}};
     case 12:

@@ -111,7 +111,7 @@ private:
     }
     if (kind == "outcome") return outcome(person, author);
     if (kind == "delivered") return Delivered{closed};
-    if (kind == "replayed") return Replayed{closed, 0};
+    if (kind == "replayed") return Replayed{closed, 0, ""};
     if (kind == "probed") return Probed{unknown, ProbeVerdict::unclear, "", {}};
     if (kind == "refused") return Refused{author, Epoch{1}, "x", "denied", "no"};
     if (kind == "halt") return HaltRaised{};

@@ -233,6 +233,10 @@ struct Model::Reader {
   }
   void operator()(const Replayed& replayed) const {
     if (find(replayed.intent) != nullptr) ++session.counters.replayed;
+    if (!replayed.key.empty() &&
+        !session.keys.emplace(replayed.key, replayed.intent.value).second) {
+      wrong("I4 one effect", "its key is taken");
+    }
   }
   void operator()(const Probed& probed) const {
     ModelIntent* intent = find(probed.intent);
