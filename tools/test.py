@@ -47,6 +47,7 @@ class Suites:
             "fuzz": (self.fuzz, "every decoder on its corpus, changed at random (tests/fuzz)"),
             "hostile": (self.hostile, "whoever tries what they must not (tests/hostile)"),
             "e2e": (self.end_to_end, "the real binary from outside (tests/e2e)"),
+            "peers": (self.peers, "the official SDKs and servers, with Gavel and without (tests/peers)"),
             "crash": (self.crash, "the real binary cut off at writes and syncs (tests/crash)"),
             "soak": (self.soak, "20 s of mixed load while things die (tests/soak)"),
             "package": (self.package, "a Debian package of it, installed into a scratch root and run"),
@@ -157,6 +158,9 @@ class Suites:
         # A test that skips itself because something is missing did not pass.
         skipped = sum(map(int, re.findall(r"failed, (\d+) skipped", run.output)))
         return Run(run.passed, run.failed + skipped, run.output)
+
+    def peers(self):
+        return self.counted([sys.executable, "tests/peers/run.py"])
 
     def crash(self):
         return self.counted([sys.executable, "tests/crash/crash.py", "--quick"], timeout=600)

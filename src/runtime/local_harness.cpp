@@ -17,6 +17,8 @@ namespace {
 // How long a list of tools waits for servers that are not listed yet, all together, and for how
 // long one that was late then is not waited for again.
 constexpr std::chrono::seconds kListPatience{8};
+// Where one server alone is listed there is nothing to show without it.
+constexpr std::chrono::seconds kOnlyListPatience{50};
 constexpr std::chrono::seconds kLateFor{60};
 
 }  // namespace
@@ -246,10 +248,11 @@ asio::awaitable<void> LocalHarness::list_unknown(std::string only) {
     const auto late = late_at_.find(name);
     if (late == late_at_.end() || now - late->second > kLateFor) awaited.push_back(name);
   }
+  const SteadyTime until = now + (only.empty() ? kListPatience : kOnlyListPatience);
   for (;;) {
     std::erase_if(awaited, [this](const auto& name) { return !listing_.contains(name); });
     if (awaited.empty()) co_return;
-    if (co_await listed_.wait_until(now + kListPatience) != Woken::notified) break;
+    if (co_await listed_.wait_until(until) != Woken::notified) break;
   }
   for (const auto& name : awaited) late_at_[name] = clock_.steady();
 }

@@ -347,8 +347,8 @@ asio::awaitable<StdioUpstream::Core::Greeted> StdioUpstream::Core::greet(
   }
   greeted = co_await initialize(self, with);
   if (*greeted) {
-    self->era = Era::legacy;
-    self->known_era = Era::legacy;
+    self->era = (*greeted)->version == kMcpModern ? Era::modern : Era::legacy;
+    self->known_era = self->era;
   }
   co_return std::move(*greeted);
 }
@@ -395,6 +395,11 @@ asio::awaitable<StdioUpstream::Core::Greeted> StdioUpstream::Core::initialize(
   const UpstreamReply reply = co_await with->call(std::move(call));
   if (reply.delivery != Delivery::answered) co_return std::unexpected(reply.error);
   if (reply.result.empty()) {
+    // A server that was slow to start may have taken up the probe since, and be modern by it.
+    if (read_probe_error(reply.rpc_error).version == kMcpModern) {
+      Greeted late = co_await discover(self, with);
+      if (!late || late->version == kMcpModern) co_return late;
+    }
     co_return fail(ErrorCode::unavailable,
                    fmt::format("server \"{}\" refused to initialize: {}", self->spec.name,
                                for_display(reply.rpc_error, 500)));

@@ -105,6 +105,14 @@ TEST_F(StdioUpstreamTest, FallsBackWhereTheProbeIsIgnored) {
   EXPECT_EQ(upstream_->status().era, "2025-11-25");
 }
 
+TEST_F(StdioUpstreamTest, IsModernWhereTheProbeWasTakenUpTooLate) {
+  auto options = world_.options();
+  options.timing.probe = 300ms;
+  open_spec(spec({"modern", "slow"}), std::move(options));
+  EXPECT_TRUE(echoes());
+  EXPECT_EQ(upstream_->status().era, "2026-07-28");
+}
+
 TEST_F(StdioUpstreamTest, FallsBackWhereTheProbeKillsTheServer) {
   open({"legacy", "die-on-probe"});
   EXPECT_TRUE(echoes());

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/text.hpp"
+#include "protocol/mcp.hpp"
 
 namespace gavel {
 namespace {
@@ -48,6 +49,8 @@ asio::awaitable<Result<UpstreamListing>> list_all(Upstream& upstream, const Cloc
     request.method = method;
     request.params = cursor.empty() ? "{}" : write_json(json::object{{"cursor", cursor}});
     request.deadline = deadline;
+    // Some legacy servers list only what the client can take part in; whoever calls declares its own.
+    request.caller.capabilities = every_question();
     const UpstreamReply reply = co_await upstream.request(std::move(request));
     if (reply.delivery != Delivery::answered || reply.result.empty()) {
       co_return std::unexpected(reply_error(upstream, method, reply));
