@@ -11,15 +11,12 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 #include <stdexcept>
-#include <thread>
 
-#include "base/json.hpp"
+#include "daemon.hpp"
 #include "loop_client.hpp"
 #include "report.hpp"
 
@@ -37,83 +34,23 @@ constexpr std::string_view kMeta =
     R"("io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"},)"
     R"("io.modelcontextprotocol/clientCapabilities":{}})";
 
-std::string read_file(const fs::path& path) {
-  std::ifstream in(path);
-  return {std::istreambuf_iterator<char>(in), {}};
+std::string policy(const std::string& server) {
+  return fmt::format(
+      "servers:\n  fast:\n    command: [\"{}\"]\n    concurrency: 256\n    queue: 4096\n"
+      "    tools:\n      echo: {{effect: read}}\n      write: {{effect: write}}\n"
+      "defaults: {{read: allow, write: allow}}\n",
+      server);
 }
 
-class Daemon {
-public:
-  Daemon(const std::string& gavel, const std::string& server, const fs::path& directory)
-      : directory_(directory) {
-    std::ofstream(directory / "gavel.yaml")
-        << "servers:\n  fast:\n    command: [\"" << server
-        << "\"]\n    concurrency: 256\n    queue: 4096\n"
-        << "    tools:\n      echo: {effect: read}\n      write: {effect: write}\n"
-        << "defaults: {read: allow, write: allow}\n";
-    pid_ = fork();
-    if (pid_ == 0) {
-      const int log = open((directory / "daemon.log").c_str(), O_WRONLY | O_CREAT, 0600);
-      dup2(log, 1);
-      dup2(log, 2);
-      execl(gavel.c_str(), gavel.c_str(), "up", "--config", (directory / "gavel.yaml").c_str(),
-            "--state", (directory / "state").c_str(), "--listen", "127.0.0.1:0", nullptr);
-      _exit(127);
-    }
-    for (int i = 0; i < 200 && port_ == 0; ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
-      const auto about = parse_json(read_file(directory / "state" / "daemon.json"));
-      if (!about) continue;
-      const std::string url(string_or(*about, "url"));
-      port_ = std::stoi(url.substr(url.rfind(':') + 1));
-    }
-    if (port_ == 0)
-      throw std::runtime_error("the daemon did not start:\n" + read_file(directory / "daemon.log"));
-    const auto token = parse_json(read_file(directory / "state" / "tokens" / "agent.json"));
-    token_ = string_or(token.value(), "token");
-  }
-  ~Daemon() {
-    kill(pid_, SIGTERM);
-    waitpid(pid_, nullptr, 0);
-  }
-  Daemon(const Daemon&) = delete;
-  Daemon& operator=(const Daemon&) = delete;
-
-  int port() const { return port_; }
-
-  // Resident kilobytes.
-  double rss_kb() const {
-    std::ifstream in(fmt::format("/proc/{}/status", pid_));
-    for (std::string line; std::getline(in, line);) {
-      if (line.starts_with("VmRSS:")) return std::stod(line.substr(6));
-    }
-    return 0;
-  }
-
-  std::string post(std::string_view target, std::string_view extra, std::string_view body) const {
-    return fmt::format(
-        "POST {} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nAuthorization: Bearer {}\r\nContent-Type: "
-        "application/json\r\n"
-        "Accept: application/json, text/event-stream\r\n{}Content-Length: {}\r\n\r\n{}",
-        target, port_, token_, extra, body.size(), body);
-  }
-
-  std::string call(std::string_view session, std::string_view tool, std::size_t n) const {
-    const std::string body = fmt::format(
-        R"({{"jsonrpc":"2.0","id":{},"method":"tools/call","params":{{"name":"fast__{}","arguments":{{"text":"call {}"}},{}}}}})",
-        n, tool, n, kMeta);
-    const std::string headers = fmt::format(
-        "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: fast__{}\r\n",
-        tool);
-    return post(fmt::format("/mcp?session={}", session), headers, body);
-  }
-
-private:
-  fs::path directory_;
-  pid_t pid_ = 0;
-  int port_ = 0;
-  std::string token_;
-};
+std::string call(const Daemon& daemon, std::string_view session, std::string_view tool,
+                 std::size_t n) {
+  const std::string body = fmt::format(
+      R"({{"jsonrpc":"2.0","id":{},"method":"tools/call","params":{{"name":"fast__{}","arguments":{{"text":"call {}"}},{}}}}})",
+      n, tool, n, kMeta);
+  const std::string headers = fmt::format(
+      "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: fast__{}\r\n", tool);
+  return daemon.post(fmt::format("/mcp?session={}", session), headers, body);
+}
 
 bool is_result(std::string_view answer) {
   return answer.starts_with("HTTP/1.1 200") &&
@@ -129,7 +66,7 @@ LoopResult gated(const Daemon& daemon, std::string_view tool, std::size_t sessio
   options.requests = requests;
   options.warmup = sessions * 20;
   options.request = [&](std::size_t c, std::size_t n) {
-    return daemon.call(fmt::format("bench-{}-{}", run, c), tool, n);
+    return call(daemon, fmt::format("bench-{}-{}", run, c), tool, n);
   };
   options.accept = is_result;
   LoopResult result = run_loop(options);
@@ -140,42 +77,16 @@ LoopResult gated(const Daemon& daemon, std::string_view tool, std::size_t sessio
 
 // The same tool over the server's own pipe, one call at a time.
 std::vector<double> direct(const std::string& server, std::size_t requests) {
-  int to[2];
-  int from[2];
-  if (pipe(to) != 0 || pipe(from) != 0) throw std::runtime_error("pipe");
-  const pid_t pid = fork();
-  if (pid == 0) {
-    dup2(to[0], 0);
-    dup2(from[1], 1);
-    close(to[1]);
-    close(from[0]);
-    execl(server.c_str(), server.c_str(), nullptr);
-    _exit(127);
-  }
-  close(to[0]);
-  close(from[1]);
-  std::vector<double> micros;
-  std::string in;
-  char buffer[65536];
-  for (std::size_t n = 0; n < requests + 100; ++n) {
-    const std::string line = fmt::format(
-        R"({{"jsonrpc":"2.0","id":{},"method":"tools/call","params":{{"name":"write","arguments":{{"text":"call {}"}},{}}}}})"
-        "\n",
+  LoopOptions options;
+  options.requests = requests;
+  options.request = [](std::size_t, std::size_t n) {
+    return fmt::format(
+        R"({{"jsonrpc":"2.0","id":{},"method":"tools/call","params":{{"name":"write","arguments":{{"text":"call {}"}},{}}}}})",
         n, n, kMeta);
-    const auto start = SteadyClock::now();
-    if (write(to[1], line.data(), line.size()) < 0) throw std::runtime_error("the server died");
-    while (in.find('\n') == std::string::npos) {
-      const ssize_t got = read(from[0], buffer, sizeof buffer);
-      if (got <= 0) throw std::runtime_error("the server died");
-      in.append(buffer, static_cast<std::size_t>(got));
-    }
-    if (n >= 100) micros.push_back(micros_since(start));
-    in.clear();
-  }
-  close(to[1]);
-  close(from[0]);
-  waitpid(pid, nullptr, 0);
-  return micros;
+  };
+  options.accept = [](std::string_view) { return true; };
+  Piped program({server});
+  return run_pipe_loop(program, options).micros;
 }
 
 // One write and fdatasync of 1 KiB into a zero-filled file, as the log's committer does at best.
@@ -230,7 +141,7 @@ int run(const std::string& gavel, const std::string& server) {
     const double direct_p50 = quantile(direct_micros, 0.5);
     const double direct_p99 = quantile(direct_micros, 0.99);
     report.add("direct_call_p50", direct_p50, "us");
-    const Daemon daemon(gavel, server, directory);
+    const Daemon daemon(gavel, directory, policy(server));
     idle_sessions(daemon, report);
     auto one = gated(daemon, "write", 1, 5000, "c1");
     report.add("gated_call_added_p50", quantile(one.micros, 0.5) - direct_p50, "us", 2 * sync);

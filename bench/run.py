@@ -22,15 +22,20 @@ REACHES = {
     "wake_10k_snapshot": ("under 5 ms", lambda f: f["value"] < 5),
     "restart_1m": ("under 2 s", lambda f: f["value"] < 2),
     "idle_10k_sessions": ("under 20 MB", lambda f: f["value"] < 20),
+    "mcp_http_added_p50": ("under 150 us", lambda f: f["value"] < 150),
+    "mcp_stdio_added_p50": ("under 150 us", lambda f: f["value"] < 150),
+    "mcp_list_1000_tools": ("under 10 ms", lambda f: f["value"] < 10),
 }
 
 
 def programs(build: pathlib.Path):
     bench = build / "bench"
+    daemon = [build / "src/app/gavel", build / "tests/fixtures/gavel_fast_server"]
     return [
         [bench / "gavel_bench_append"],
         [bench / "gavel_bench_engine"],
-        [bench / "gavel_bench_gateway", build / "src/app/gavel", build / "tests/fixtures/gavel_fast_server"],
+        [bench / "gavel_bench_gateway", *daemon],
+        [bench / "gavel_bench_mcp", *daemon],
     ]
 
 
