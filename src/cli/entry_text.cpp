@@ -102,6 +102,9 @@ std::string summarize_about(const json::value& e) {
 std::string summarize_probed(const json::value& e) {
   return fmt::format("{} {}{}", about(e), text(e, "verdict"), with(": ", e, "reason"));
 }
+std::string summarize_task(const json::value& e) {
+  return fmt::format("{} is the server's task {}", about(e), text(e, "task"));
+}
 std::string summarize_refused(const json::value& e) {
   return fmt::format("{}: {} ({}){}", text(e, "who"), text(e, "what"), text(e, "code"),
                      with(": ", e, "reason"));
@@ -139,6 +142,7 @@ constexpr std::array kSummaries = {
     Row{"delivered", summarize_about},
     Row{"replayed", summarize_about},
     Row{"probed", summarize_probed},
+    Row{"task", summarize_task},
     Row{"refused", summarize_refused},
     Row{"halt", summarize_halt},
     Row{"resume", summarize_reason},

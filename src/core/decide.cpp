@@ -489,6 +489,36 @@ Result<Plan> decide(const State& state, const ControlView& control, const CastVo
   return plan.take();
 }
 
+Result<Plan> decide(const State& state, const Withdraw& command) {
+  ASSIGN_OR_RETURN(const OpenIntent* open, find_open(state, command.intent));
+  if (command.requester != open->proposal.requester) {
+    return fail(ErrorCode::permission_denied,
+                fmt::format("only {} may take it back", open->proposal.requester.value));
+  }
+  if (open->phase != Phase::held) {
+    return fail(ErrorCode::conflict, fmt::format("{}#{} is not held; it is {}", state.session.value,
+                                                 command.intent.value, to_string(open->phase)));
+  }
+  PlanBuilder plan(state, command.now);
+  plan.add(Role::decider, kDecider,
+           abort(command.intent, ErrorCode::cancelled,
+                 fmt::format("{} took it back", command.requester.value)));
+  return plan.take();
+}
+
+Result<Plan> decide(const State& state, const RecordTask& command) {
+  ASSIGN_OR_RETURN(const OpenIntent* open, find_open(state, command.intent));
+  if (open->phase != Phase::in_flight || !open->task.task.empty()) {
+    return fail(ErrorCode::conflict, fmt::format("{}#{} has no attempt that could become a task",
+                                                 state.session.value, command.intent.value));
+  }
+  PlanBuilder plan(state, command.now);
+  plan.add(Role::executor, kDecider,
+           TaskStarted{command.intent, open->attempts, command.task, command.revision,
+                       bounded(command.poll)});
+  return plan.take();
+}
+
 Result<Plan> decide(const State& state, const RecordOutcome& command) {
   ASSIGN_OR_RETURN(const OpenIntent* open, find_open(state, command.intent));
   if (open->phase != Phase::in_flight && open->phase != Phase::unknown) {

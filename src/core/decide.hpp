@@ -123,6 +123,13 @@ struct CastVote {
   Timestamp now;
 };
 
+// Whoever asked for an intent that is held wants it no more.
+struct Withdraw {
+  IntentId intent;
+  Principal requester;
+  Timestamp now;
+};
+
 // A person says what became of an unknown outcome.
 struct Resolve {
   IntentId intent;
@@ -139,6 +146,15 @@ struct RecordOutcome {
   Payload result;
   std::string reason;
   std::optional<ErrorCode> code;  // of an attempt that brought no answer
+  Timestamp now;
+};
+
+// The server works on the attempt as a task.
+struct RecordTask {
+  IntentId intent;
+  std::string task;
+  std::string revision;
+  Duration poll{0};
   Timestamp now;
 };
 
@@ -165,6 +181,10 @@ Result<Proposed> decide(const State& state, const ControlView& control, const Pr
 // their own intent; wrong role), halted, budget_exhausted. After an error nothing was recorded.
 Result<Plan> decide(const State& state, const ControlView& control, const CastVote& command);
 
+// Errors: not_found, conflict (it is not held), permission_denied (somebody else asked for it).
+Result<Plan> decide(const State& state, const Withdraw& command);
+// Errors: not_found, conflict (no attempt in flight, or it is a task already).
+Result<Plan> decide(const State& state, const RecordTask& command);
 // Errors: not_found, conflict (no attempt open), invalid_argument (source person: see Resolve).
 Result<Plan> decide(const State& state, const RecordOutcome& command);
 // Resolves an unknown outcome (happened: ok, absent: failed) or settles a write; unclear changes
@@ -182,7 +202,7 @@ Result<Plan> decide_due(const State& state, const ControlView& control, IntentId
                         Timestamp now);
 
 // After a restart: an attempt that nobody runs any more becomes unknown (a read: failed, ask
-// again).
+// again). Not for one that is a task of its server: whoever comes next asks how it stands.
 Result<Plan> decide_lost(const State& state, IntentId intent, Timestamp now);
 // A next attempt for an unknown outcome whose tool is idempotent; conflict where that is not
 // allowed.

@@ -346,6 +346,27 @@ struct Probed {
   bool operator==(const Probed&) const = default;
 };
 
+// The server works on the attempt as a task, and this is the task's name there: it is asked what
+// came of it, by a later process too, and the call is never made again for that.
+struct TaskStarted {
+  static constexpr std::uint16_t kKind = 14;
+  static constexpr std::string_view kName = "task";
+  IntentId intent;
+  std::uint64_t attempt = 1;
+  std::string task;      // the server's own id of it
+  std::string revision;  // of MCP, in whose words it is asked about
+  Duration poll{0};      // how often, as the server says; 0 where it does not
+
+  static auto fields(auto& v, auto& self) {
+    v(1, "intent", self.intent);
+    v(2, "attempt", self.attempt);
+    v(3, "task", self.task);
+    v(4, "revision", self.revision);
+    v(5, "poll_ms", self.poll);
+  }
+  bool operator==(const TaskStarted&) const = default;
+};
+
 // Somebody tried what they may not: a zombie's proposal, a forged vote. Kept for the auditor.
 struct Refused {
   static constexpr std::uint16_t kKind = 12;
@@ -487,9 +508,9 @@ struct UnknownEntry {
 };
 
 using Body = std::variant<SessionOpened, EpochElected, IntentProposed, Vote, Held, Decision,
-                          Attempt, Outcome, Delivered, Replayed, Probed, Refused, HaltRaised,
-                          HaltLifted, PolicyActivated, BudgetReserved, BudgetSettled, ToolPinned,
-                          ToolRefused, UnknownEntry>;
+                          Attempt, Outcome, Delivered, Replayed, Probed, TaskStarted, Refused,
+                          HaltRaised, HaltLifted, PolicyActivated, BudgetReserved, BudgetSettled,
+                          ToolPinned, ToolRefused, UnknownEntry>;
 
 struct Entry {
   Position position;  // 0 until it is sequenced

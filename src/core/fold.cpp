@@ -113,7 +113,18 @@ public:
     open->attempts = attempt.number;
     open->attempt_at = entry_.at;
     open->deadline = attempt.deadline;
+    open->task = {};
     state_.fencing_token = attempt.fencing_token;
+    return true;
+  }
+
+  bool operator()(const TaskStarted& started) {
+    OpenIntent* open = find(started.intent);
+    if (open == nullptr || open->phase != Phase::in_flight || open->proposal.elsewhere)
+      return false;
+    if (started.attempt != open->attempts || started.task.empty()) return false;
+    if (!open->task.task.empty()) return false;
+    open->task = started;
     return true;
   }
 

@@ -8,10 +8,10 @@ namespace gavel {
 namespace {
 
 const std::vector<Body> kBodies = {
-    SessionOpened{},  EpochElected{},  IntentProposed{}, Vote{},       Held{},
-    Decision{},       Attempt{},       Outcome{},        Delivered{},  Replayed{},
-    Probed{},         Refused{},       HaltRaised{},     HaltLifted{}, PolicyActivated{},
-    BudgetReserved{}, BudgetSettled{}, ToolPinned{},     ToolRefused{}};
+    SessionOpened{},   EpochElected{},   IntentProposed{}, Vote{},       Held{},
+    Decision{},        Attempt{},        Outcome{},        Delivered{},  Replayed{},
+    Probed{},          TaskStarted{},    Refused{},        HaltRaised{}, HaltLifted{},
+    PolicyActivated{}, BudgetReserved{}, BudgetSettled{},  ToolPinned{}, ToolRefused{}};
 
 TEST(Rights, EveryRoleAppendsItsKindsAndNoOther) {  // I10
   using Names = std::set<std::string>;
@@ -21,7 +21,7 @@ TEST(Rights, EveryRoleAppendsItsKindsAndNoOther) {  // I10
       {Role::decider,
        {"held", "decision", "refused", "replayed", "budget_reserved", "budget_settled",
         "tool_pinned"}},
-      {Role::executor, {"attempt", "outcome", "probed", "delivered", "budget_settled"}},
+      {Role::executor, {"attempt", "task", "outcome", "probed", "delivered", "budget_settled"}},
       {Role::observer, {"halt"}},
       {Role::approver, {"vote", "outcome", "tool_pinned", "tool_refused"}},
       {Role::admin,

@@ -35,6 +35,7 @@ struct OpenElement {
     v(11, "deadline", self.intent.deadline);
     v(12, "budgets", self.intent.budgets);
     v(13, "confirmed", self.intent.confirmed);
+    v(14, "task", self.intent.task);
   }
 };
 

@@ -112,7 +112,7 @@ std::optional<Timestamp> next_due(const State& state) {
                                                           : intent.proposed_at);
         break;
       case Phase::in_flight:
-        consider(intent.deadline);
+        consider(intent.task.task.empty() ? intent.deadline : intent.deadline + kLookAgain);
         break;
       case Phase::unknown:
         consider(intent.deadline + kLookAgain);

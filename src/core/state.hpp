@@ -31,6 +31,9 @@
 //
 // The person who asked cannot be the one who allows.
 //
+// An attempt in flight may become a task of its server: it is then in flight until that has ended,
+// past its deadline and past the process that sent it.
+//
 // An action that its client performs itself (IntentProposed::elsewhere) is `committed` while it has
 // leave that nobody took, and `in_flight` once the client took it, for as long as it has said
 // nothing. Leave that is not taken by `expires_at` has failed; an outcome that is not reported by
@@ -72,6 +75,7 @@ struct OpenIntent {
   std::uint64_t attempts = 0;
   Timestamp attempt_at;
   Timestamp deadline;              // of the attempt in flight
+  TaskStarted task;                // that its server works on; without a name there is none
   std::vector<BudgetRef> budgets;  // reserved by its commit
   bool operator==(const OpenIntent&) const = default;
 };

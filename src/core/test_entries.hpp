@@ -69,6 +69,7 @@ inline std::vector<Body> sample_bodies() {
       Delivered{IntentId{3}},
       Replayed{IntentId{3}, 2, "call:8"},
       Probed{IntentId{3}, ProbeVerdict::absent, "not there", elsewhere},
+      TaskStarted{IntentId{3}, 2, "task-9", "2025-11-25", Duration{500}},
       Refused{Principal{"zombie"}, Epoch{1}, "propose", "stale_epoch", "older"},
       HaltRaised{HaltMode::freeze, "incident"},
       HaltLifted{"over"},

@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::string_view kCodeKey = "com.gavel/code";
 constexpr std::string_view kPendingKey = "com.gavel/pending";
+constexpr std::chrono::milliseconds kNoPatience{0};
+
 std::string with_meta(std::string_view result, const json::object& added) {
   if (added.empty()) return std::string(result);
   json::object meta;
@@ -115,6 +117,12 @@ asio::awaitable<McpAnswer> McpServer::call_tool(Request& request) {
   }
   const LogId session = call->session;
   const std::string tool = call->tool;
+  const bool as_task = wants_task(request);
+  if (as_task) {
+    // What takes longer is a task, of which its client asks later.
+    const auto patience = request.era == Era::modern ? options_.hold_off : kNoPatience;
+    call->patience = std::chrono::steady_clock::now() + patience;
+  }
   const auto patience = call->patience - std::chrono::steady_clock::now();
   McpAttendance attendance(executor_, request.exchange, options_, client_of(request));
   std::shared_ptr<WaitingCall> running;
@@ -148,6 +156,7 @@ asio::awaitable<McpAnswer> McpServer::call_tool(Request& request) {
     auto answer = running->take_answer();
     const bool asks = request.era == Era::legacy && answer && answer->kind == AnswerKind::result &&
                       result_type(answer->result) == ResultType::input_required;
+    if (as_task && !asks) co_return co_await task_answer(request, session, std::move(answer));
     if (!asks || round == kRoundsMax) co_return call_answer(request, session, std::move(answer));
     auto input = co_await attendance.gather_input(answer->result);
     if (input && input->empty()) co_return McpAnswer{};
@@ -166,14 +175,13 @@ asio::awaitable<McpAnswer> McpServer::call_tool(Request& request) {
 }
 
 McpAnswer McpServer::call_answer(const Request& request, const LogId& session,
-                                 Result<CallAnswer> answered) const {
+                                 Result<CallAnswer> answered, json::object meta) const {
   if (!answered) {
     if (is_wrong_request(answered.error().code)) return failed(request, answered.error());
     return complete(request, text_result(answered.error().message, ToolOutcome::error,
                                          {{kCodeKey, to_string(answered.error().code)}}));
   }
   auto& answer = *answered;
-  json::object meta;
   if (answer.intent.value > 0) {
     meta[meta::kIntent] = fmt::format("{}#{}", session.value, answer.intent.value);
   }

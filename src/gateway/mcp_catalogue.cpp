@@ -41,11 +41,17 @@ std::string McpCatalogue::full_name(std::string_view name, const std::string& se
   return server.empty() ? std::string(name) : tool_name(public_name(server), name);
 }
 
-asio::awaitable<Result<std::string>> McpCatalogue::list_tools(Caller caller, std::string server) {
+asio::awaitable<Result<std::string>> McpCatalogue::list_tools(Caller caller, std::string server,
+                                                              ToolTasks tasks) {
   auto tools = co_await harness_.tools(std::move(caller), server);
   if (!tools) co_return std::unexpected(tools.error());
   json::array list;
   for (auto& tool : *tools) {
+    // Whatever a server makes of the call: Gavel follows it, and has tasks of its own.
+    tool.definition.erase("execution");
+    if (tasks == ToolTasks::offered) {
+      tool.definition["execution"] = json::object{{"taskSupport", "optional"}};
+    }
     if (!server.empty()) tool.definition["name"] = split_tool_name(tool.name).second;
     list.push_back(std::move(tool.definition));
   }

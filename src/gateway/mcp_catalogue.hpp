@@ -20,6 +20,9 @@
 
 namespace gavel {
 
+// Whether a list of tools says that each may be called as a task of the legacy form.
+enum class ToolTasks { hidden, offered };
+
 class McpCatalogue {
 public:
   // `harness` must outlive this.
@@ -27,7 +30,8 @@ public:
       : executor_(std::move(executor)), harness_(harness) {}
 
   // Each returns the JSON text of the listing's result. `server` is empty for all.
-  asio::awaitable<Result<std::string>> list_tools(Caller caller, std::string server);
+  asio::awaitable<Result<std::string>> list_tools(Caller caller, std::string server,
+                                                  ToolTasks tasks = ToolTasks::hidden);
   asio::awaitable<Result<std::string>> list_prompts(std::string server);
   asio::awaitable<Result<std::string>> list_resources(std::string server);
   asio::awaitable<Result<std::string>> list_templates(std::string server);

@@ -23,9 +23,13 @@ McpAnswer McpServer::initialize(Request& request) {
   peer->log = LogId{log_name_of({"mcp", name, random_id(kSuffixBytes)})};
   McpAnswer answer;
   answer.session_id = peer->id;
+  auto capabilities = mcp_capabilities(Era::legacy);
+  if (peer->version == kMcpLegacy) {
+    const json::object requests{{"tools", json::object{{"call", json::object{}}}}};
+    capabilities["tasks"] = json::object{{"cancel", json::object{}}, {"requests", requests}};
+  }
   answer.message = rpc_response(
-      request.rpc.id,
-      initialize_result(peer->version, self_, mcp_capabilities(Era::legacy), kMcpInstructions));
+      request.rpc.id, initialize_result(peer->version, self_, capabilities, kMcpInstructions));
   return answer;
 }
 
@@ -57,7 +61,8 @@ asio::awaitable<McpAnswer> McpServer::answer_legacy(Request& request) {
   }
   const auto* known = find_mcp_method(method);
   const auto handler = find_handler(method);
-  if (handler == nullptr || known == nullptr || !known->legacy) {
+  const bool of_tasks = method.starts_with("tasks/") && !knows_legacy_tasks(request);
+  if (handler == nullptr || known == nullptr || !known->legacy || of_tasks) {
     co_return fault(method_not_found(request.rpc.id, method), 200);
   }
   co_return co_await (this->*handler)(request);

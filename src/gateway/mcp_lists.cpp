@@ -39,7 +39,9 @@ std::optional<McpAnswer> McpServer::refuse_cursor(const Request& request) {
 
 asio::awaitable<McpAnswer> McpServer::list_tools(Request& request) {
   if (auto refused = refuse_cursor(request)) co_return std::move(*refused);
-  const auto list = co_await catalogue_.list_tools(request.context.caller, request.context.server);
+  const auto tasks = knows_legacy_tasks(request) ? ToolTasks::offered : ToolTasks::hidden;
+  const auto list =
+      co_await catalogue_.list_tools(request.context.caller, request.context.server, tasks);
   co_return list ? complete(request, *list) : failed(request, list.error());
 }
 

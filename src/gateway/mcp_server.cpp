@@ -6,6 +6,7 @@
 
 #include "base/text.hpp"
 #include "protocol/json_text.hpp"
+#include "protocol/mcp_tasks.hpp"
 
 namespace gavel {
 namespace {
@@ -28,7 +29,7 @@ json::object mcp_capabilities(Era era) {
                             {"prompts", json::object{{"listChanged", true}}},
                             {"completions", json::object{}}};
   if (era == Era::legacy) capabilities["logging"] = json::object{};
-  return capabilities;
+  return era == Era::modern ? with_tasks(std::move(capabilities)) : capabilities;
 }
 
 std::string_view McpServer::Request::param(std::string_view name) const {
@@ -85,6 +86,10 @@ McpServer::Handler McpServer::find_handler(std::string_view method) {
       Entry{"resources/subscribe", &McpServer::subscribe},
       Entry{"resources/unsubscribe", &McpServer::unsubscribe},
       Entry{"completion/complete", &McpServer::complete_argument},
+      Entry{"tasks/get", &McpServer::get_task},
+      Entry{"tasks/result", &McpServer::task_result},
+      Entry{"tasks/update", &McpServer::update_task},
+      Entry{"tasks/cancel", &McpServer::cancel_task},
   };
   for (const auto& entry : kHandlers) {
     if (entry.method == method) return entry.handler;

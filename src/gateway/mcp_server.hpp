@@ -172,8 +172,21 @@ private:
   std::expected<CallRequest, RpcFault> call_request(const Request& request) const;
   // That a call belongs to.
   static LogId session_of(const Request& request);
-  McpAnswer call_answer(const Request& request, const LogId& session,
-                        Result<CallAnswer> answer) const;
+  // `meta`: added to the result's.
+  McpAnswer call_answer(const Request& request, const LogId& session, Result<CallAnswer> answer,
+                        json::object meta = {}) const;
+  // mcp_task_methods.cpp: actions as tasks of a client
+  static bool knows_legacy_tasks(const Request& request);
+  // Whether this tools/call is to be answered by a task, at once or where it takes longer.
+  static bool wants_task(const Request& request);
+  asio::awaitable<McpAnswer> task_answer(Request& request, LogId session,
+                                         Result<CallAnswer> answer);
+  McpAnswer task_state(const Request& request, const LogId& session, IntentId intent,
+                       const ActionView& view) const;
+  asio::awaitable<McpAnswer> get_task(Request& request);
+  asio::awaitable<McpAnswer> task_result(Request& request);
+  asio::awaitable<McpAnswer> update_task(Request& request);
+  asio::awaitable<McpAnswer> cancel_task(Request& request);
 
   asio::any_io_executor executor_;
   Harness& harness_;

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t kNoticesMax = 64;
 constexpr std::size_t kQuestionsMax = 64;
+constexpr std::chrono::minutes kCollectFor{10};
 
 }  // namespace
 
@@ -36,6 +37,32 @@ std::shared_ptr<WaitingCall> WaitingCall::start(const asio::any_io_executor& exe
   asio::co_spawn(executor, run(call, harness, std::move(request)),
                  asio::bind_cancellation_slot(call->cancel_.slot(), [call](std::exception_ptr) {}));
   return call;
+}
+
+std::shared_ptr<WaitingCall> WaitingCall::start_collecting(const asio::any_io_executor& executor,
+                                                           Harness& harness, LogId session,
+                                                           IntentId intent, Caller caller,
+                                                           CallerSide side) {
+  auto call = std::make_shared<WaitingCall>(executor);
+  call->hear(side);
+  asio::co_spawn(
+      executor,
+      run_collecting(call, harness, std::move(session), intent, std::move(caller), std::move(side)),
+      asio::bind_cancellation_slot(call->cancel_.slot(), [call](std::exception_ptr) {}));
+  return call;
+}
+
+asio::awaitable<void> WaitingCall::run_collecting(std::shared_ptr<WaitingCall> self,
+                                                  Harness& harness, LogId session, IntentId intent,
+                                                  Caller caller, CallerSide side) {
+  for (;;) {
+    const auto patience = std::chrono::steady_clock::now() + kCollectFor;
+    auto answer = co_await harness.collect(session, intent, caller, patience, side);
+    if (answer && answer->kind == AnswerKind::pending) continue;
+    self->answer_ = std::move(answer);
+    break;
+  }
+  self->notify();
 }
 
 std::shared_ptr<WaitingCall> WaitingCall::start_pass(const asio::any_io_executor& executor,

@@ -32,6 +32,11 @@ public:
   // side that are set.
   static std::shared_ptr<WaitingCall> start(const asio::any_io_executor& executor, Harness& harness,
                                             CallRequest request);
+  // An action that was asked for before: Harness::collect, again and again until it is finished.
+  static std::shared_ptr<WaitingCall> start_collecting(const asio::any_io_executor& executor,
+                                                       Harness& harness, LogId session,
+                                                       IntentId intent, Caller caller,
+                                                       CallerSide side);
   // A request that one upstream answers by itself: see take_reply().
   static std::shared_ptr<WaitingCall> start_pass(const asio::any_io_executor& executor,
                                                  Harness& harness, std::string server,
@@ -71,6 +76,9 @@ private:
   void hear(CallerSide& side);
   static asio::awaitable<void> run(std::shared_ptr<WaitingCall> self, Harness& harness,
                                    CallRequest request);
+  static asio::awaitable<void> run_collecting(std::shared_ptr<WaitingCall> self, Harness& harness,
+                                              LogId session, IntentId intent, Caller caller,
+                                              CallerSide side);
   static asio::awaitable<void> run_pass(std::shared_ptr<WaitingCall> self, Harness& harness,
                                         std::string server, UpstreamRequest request);
 

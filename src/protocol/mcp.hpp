@@ -74,6 +74,7 @@ inline constexpr std::string_view kSubscriptionId = "io.modelcontextprotocol/sub
 // Keys that only the two ends of one connection set; they are never passed on.
 inline constexpr std::string_view kReservedPrefix = "io.modelcontextprotocol/";
 inline constexpr std::string_view kGavelPrefix = "com.gavel/";
+inline constexpr std::string_view kRelatedTask = "io.modelcontextprotocol/related-task";
 inline constexpr std::string_view kTasksExtension = "io.modelcontextprotocol/tasks";
 inline constexpr std::string_view kProgressToken = "progressToken";
 // Gavel's own.

@@ -9,7 +9,7 @@
 
 #include "base/text.hpp"
 #include "protocol/json_text.hpp"
-#include "protocol/mcp.hpp"
+#include "protocol/mcp_tasks.hpp"
 #include "runtime/answers.hpp"
 
 namespace gavel {
@@ -104,6 +104,18 @@ void judge_result(const Tool* tool, Effect effect, RecordOutcome& outcome, std::
   }
 }
 
+void judge_reply(const Tool* tool, Effect effect, RecordOutcome& outcome, UpstreamReply reply) {
+  if (!reply.result.empty()) {
+    judge_result(tool, effect, outcome, std::move(reply.result));
+    return;
+  }
+  const auto error = read_rpc_error(reply.rpc_error);
+  outcome.kind = OutcomeKind::failed;
+  outcome.reason = fmt::format("the server refused the call: {} ({})",
+                               for_display(error.message, 1000), error.code);
+  outcome.result = Payload::of(refusal_payload(reply.rpc_error));
+}
+
 }  // namespace
 
 OutcomeKind unsent_outcome(const AttemptJob& job) {
@@ -122,10 +134,45 @@ asio::awaitable<void> Executor::pause(std::chrono::milliseconds base, std::uint6
   co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
-asio::awaitable<UpstreamReply> Executor::dispatch(Upstream& upstream, const AttemptJob& job) {
+asio::awaitable<bool> Executor::needs_task(Upstream& upstream, const Tool* tool,
+                                           const AttemptJob& job) {
+  if (tool == nullptr || task_support(tool->definition) != TaskSupport::required) co_return false;
+  const auto capabilities = co_await upstream.capabilities(steady_deadline(clock_, job.deadline));
+  co_return capabilities&& offers_tasks(*capabilities, Era::legacy);
+}
+
+asio::awaitable<RecordOutcome> Executor::follow(const Tool* tool, const AttemptJob& job) {
+  RecordOutcome outcome;
+  outcome.intent = job.intent;
+  TaskEnd end = co_await follow_task(executor_, clock_, *job.task, job.side.capabilities,
+                                     job.server_now, job.whom_to_ask);
+  const bool is_read = job.proposal.effect == Effect::read;
+  if (end.cancelled) {
+    outcome.kind = OutcomeKind::failed;
+    outcome.code = ErrorCode::cancelled;
+    outcome.reason = "the server says that its task was cancelled";
+  } else if (end.reply.delivery == Delivery::answered) {
+    judge_reply(tool, job.proposal.effect, outcome, std::move(end.reply));
+  } else {
+    outcome.kind = is_read ? OutcomeKind::failed : OutcomeKind::unknown;
+    outcome.code = end.reply.error.code;
+    outcome.reason = end.reply.error.message;
+  }
+  outcome.now = clock_.now();
+  co_return outcome;
+}
+
+asio::awaitable<UpstreamReply> Executor::dispatch(Upstream& upstream, const AttemptJob& job,
+                                                  bool as_task) {
   UpstreamRequest request;
   request.method = "tools/call";
   request.params = call_params(split_tool_name(job.proposal.tool).second, job.arguments);
+  if (as_task) {
+    const std::chrono::milliseconds ttl = kTaskKeptFor;
+    request.params.insert(request.params.size() - 1,
+                          fmt::format(R"(,"task":{{"ttl":{}}})", ttl.count()));
+  }
+  request.follows_tasks = true;
   request.meta = call_meta(job);
   request.deadline = steady_deadline(clock_, job.deadline);
   request.caller = job.side;
@@ -139,6 +186,13 @@ asio::awaitable<RecordOutcome> Executor::run(Upstream& upstream,
   RecordOutcome outcome;
   outcome.intent = job.intent;
   const bool is_read = job.proposal.effect == Effect::read;
+  const Tool* tool = nullptr;
+  if (listing) {
+    const auto found = listing->find(job.proposal.tool);
+    if (found != listing->end()) tool = &found->second;
+  }
+  if (job.task) co_return co_await follow(tool, job);
+  const bool as_task = co_await needs_task(upstream, tool, job);
   for (std::uint64_t tries = 1;; ++tries) {
     if (const auto allowed = job.still_allowed(); !allowed) {
       outcome.kind = unsent_outcome(job);
@@ -146,22 +200,16 @@ asio::awaitable<RecordOutcome> Executor::run(Upstream& upstream,
       outcome.reason = "not dispatched: " + allowed.error().message;
       break;
     }
-    UpstreamReply reply = co_await dispatch(upstream, job);
+    UpstreamReply reply = co_await dispatch(upstream, job, as_task);
     if (reply.delivery == Delivery::answered) {
-      if (reply.result.empty()) {
-        const auto error = read_rpc_error(reply.rpc_error);
-        outcome.kind = OutcomeKind::failed;
-        outcome.reason = fmt::format("the server refused the call: {} ({})",
-                                     for_display(error.message, 1000), error.code);
-        outcome.result = Payload::of(refusal_payload(reply.rpc_error));
-      } else {
-        const Tool* tool = nullptr;
-        if (listing) {
-          const auto found = listing->find(job.proposal.tool);
-          if (found != listing->end()) tool = &found->second;
-        }
-        judge_result(tool, job.proposal.effect, outcome, std::move(reply.result));
+      const std::string revision(as_task ? kMcpLegacy : kMcpModern);
+      const auto task = read_created_task(as_task ? Era::legacy : Era::modern, reply.result);
+      if (task && *task) {
+        job.task = TaskStarted{job.intent, job.attempt, (*task)->id, revision, (*task)->poll};
+        co_await job.on_task({job.intent, (*task)->id, revision, (*task)->poll, clock_.now()});
+        co_return co_await follow(tool, job);
       }
+      judge_reply(tool, job.proposal.effect, outcome, std::move(reply));
       break;
     }
     // Stopped on its last step: the look above says so.

@@ -5,6 +5,7 @@
 //
 //   answered ─► ok / failed        not_sent ─► failed (after bounded retries)
 //   lost ─► read: bounded retries, then failed; anything else: unknown
+//   a task ─► recorded, then followed to its end; without one: read: failed, anything else: unknown
 //
 // What was not sent says something of its own attempt only: where an earlier one may have happened,
 // it is unknown instead of failed.
@@ -17,6 +18,7 @@
 #include "core/react.hpp"
 #include "policy/probe.hpp"
 #include "runtime/clock.hpp"
+#include "runtime/task_following.hpp"
 #include "runtime/tool_directory.hpp"
 #include "runtime/upstream.hpp"
 
@@ -33,6 +35,14 @@ struct AttemptJob {
   Timestamp deadline;
   json::object meta;  // of the client's request
   CallerSide side;
+  // That the attempt became in an earlier process: it is followed, and nothing is dispatched.
+  std::optional<TaskStarted> task;
+  // Records that the attempt is a task of its server from here on.
+  std::function<asio::awaitable<void>(RecordTask)> on_task;
+  // While a task is followed: its server, which may have become another with the policy, and who
+  // can be asked.
+  ServerNow server_now;
+  WhomToAsk whom_to_ask;
   // Asked right before each dispatch, and again when its first byte goes out: may it still?
   std::function<Status()> still_allowed;
 };
@@ -68,7 +78,11 @@ public:
   asio::awaitable<ProbeResult> probe(Upstream& upstream, ProbeJob job);
 
 private:
-  asio::awaitable<UpstreamReply> dispatch(Upstream& upstream, const AttemptJob& job);
+  asio::awaitable<UpstreamReply> dispatch(Upstream& upstream, const AttemptJob& job, bool as_task);
+  // What came of the task that the reply names, or of that of an earlier process.
+  asio::awaitable<RecordOutcome> follow(const Tool* tool, const AttemptJob& job);
+  // Whether a legacy server runs this tool as a task alone.
+  asio::awaitable<bool> needs_task(Upstream& upstream, const Tool* tool, const AttemptJob& job);
   asio::awaitable<void> pause(std::chrono::milliseconds base, std::uint64_t attempt);
 
   asio::any_io_executor executor_;

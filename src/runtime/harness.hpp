@@ -77,6 +77,15 @@ struct CallAnswer {
   bool replayed = false;
 };
 
+// How an action stands.
+struct ActionView {
+  std::string tool;
+  Timestamp proposed_at;
+  Timestamp changed_at;
+  std::string text;                  // of an open one: what it waits for, for people
+  std::optional<CallAnswer> answer;  // of a finished one
+};
+
 // What a client says of an action that it had leave for.
 struct ReportRequest {
   LogId session;
@@ -172,6 +181,15 @@ public:
   // is durable. What is recorded already stays. Errors: not_found (no such action is open),
   // conflict (no leave was taken), permission_denied (somebody else's).
   virtual asio::awaitable<Result<IntentId>> report(ReportRequest request) = 0;
+  // How an action that the caller asked for stands. not_found also of what somebody else asked for.
+  virtual asio::awaitable<Result<ActionView>> action(LogId session, IntentId intent,
+                                                     Caller caller) = 0;
+  // Waits for its answer, as the call that asked for it: pending when patience ends.
+  virtual asio::awaitable<Result<CallAnswer>> collect(LogId session, IntentId intent, Caller caller,
+                                                      SteadyTime patience, CallerSide side) = 0;
+  // The caller wants it no more: a held one is aborted, a read ended, a task of its server asked to
+  // stop. Errors: not_found, conflict (finished, or it can no longer be stopped).
+  virtual asio::awaitable<Status> cancel(LogId session, IntentId intent, Caller caller) = 0;
   // The caller has been given this intent's final answer.
   virtual void delivered(const LogId& session, IntentId intent) = 0;
   // Tools that this caller may ever call, in a stable order, of one server, or of all of

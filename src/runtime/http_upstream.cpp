@@ -6,6 +6,7 @@
 
 #include "base/text.hpp"
 #include "protocol/mcp_headers.hpp"
+#include "protocol/mcp_tasks.hpp"
 #include "runtime/http_upstream_core.hpp"
 
 namespace gavel {
@@ -174,7 +175,9 @@ McpPost HttpUpstream::Core::make_post(const UpstreamRequest& request, std::strin
   meta.erase(meta::kProgressToken);
   if (request.caller.on_progress) meta[meta::kProgressToken] = last_id;
   if (era == Era::modern) {
-    add_modern_meta(meta, options.client, request.caller.capabilities);
+    const bool may_be_task = request.follows_tasks && offers_tasks(greeting.capabilities, era);
+    const auto& declared = request.caller.capabilities;
+    add_modern_meta(meta, options.client, may_be_task ? with_tasks(declared) : declared);
     if (!request.caller.log_level.empty()) {
       meta[meta::kLogLevel] = json::string(request.caller.log_level);
     }

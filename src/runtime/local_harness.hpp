@@ -1,7 +1,7 @@
 #pragma once
 // The Harness over one log engine in this process: what the daemon runs. The header
 // runtime/harness.hpp says what each method promises; the files local_harness_*.cpp hold them by
-// topic (calls, permits, actions, people, policy, trust).
+// topic (calls, later, permits, actions, people, policy, trust).
 
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
@@ -51,6 +51,11 @@ public:
 
   asio::awaitable<Result<CallAnswer>> call(CallRequest request) override;
   asio::awaitable<Result<IntentId>> report(ReportRequest request) override;
+  asio::awaitable<Result<ActionView>> action(LogId session, IntentId intent,
+                                             Caller caller) override;
+  asio::awaitable<Result<CallAnswer>> collect(LogId session, IntentId intent, Caller caller,
+                                              SteadyTime patience, CallerSide side) override;
+  asio::awaitable<Status> cancel(LogId session, IntentId intent, Caller caller) override;
   void delivered(const LogId& session, IntentId intent) override;
   asio::awaitable<Result<std::vector<ToolView>>> tools(Caller caller, std::string server,
                                                        HeldTools held) override;
@@ -121,8 +126,11 @@ private:
   Result<Proposed> commit_proposal(Session& session, const CallRequest& request, Propose& command);
   Status open_if_new(Session& session, const Principal& agent, const std::string& client,
                      const std::string& reason);
+  // What becomes of a read when the last who waits for it leaves.
+  enum class Leaving { ends_it, leaves_it };
   asio::awaitable<CallAnswer> wait_for_answer(LogId session, IntentId intent, SteadyTime patience,
-                                              Callbacks callbacks);
+                                              Callbacks callbacks,
+                                              Leaving leaving = Leaving::ends_it);
   asio::awaitable<Result<CallAnswer>> replay(LogId session, IntentId intent, std::string tool,
                                              SteadyTime patience);
   Propose command_of(const CallRequest& request, const json::value& arguments, std::string toolset);
@@ -130,6 +138,10 @@ private:
   std::optional<CallAnswer> breaks_catalogue(const CallRequest& request,
                                              const json::value& arguments) const;
   asio::awaitable<void> record_refusal(LogId session, CallRequest request, Error error);
+
+  // --- actions that are asked about later (local_harness_later.cpp) ---
+  // The intent as it was proposed, where the caller asked for it.
+  Result<Entry> own_intent(const LogId& session, IntentId intent, const Caller& caller);
 
   // --- actions that clients perform (local_harness_permits.cpp) ---
   asio::awaitable<Result<CallAnswer>> permit(CallRequest request);
@@ -144,11 +156,19 @@ private:
   void recover(Session& session);
   void handle_due(Session& session);
   void start_attempt(Session& session, const Dispatch& dispatch);
+  // Takes up the task that an attempt of an earlier process became.
+  void follow_task_of(Session& session, IntentId intent);
+  // An attempt's job, but for what allows it.
+  AttemptJob job_of(Session& session, const OpenIntent& open);
+  asio::awaitable<void> record_task(LogId session, RecordTask task);
+  // Its server's name of the task that the intent's attempt became; empty where it is none.
+  std::string task_of(const LogId& session, IntentId intent);
   void start_probe(Session& session, IntentId intent);
   void start_retry(Session& session, IntentId intent);
   void give_answer(Session& session, const Answer& answer, const Batch& batch);
   asio::awaitable<void> run_attempt(AttemptJob job);
-  // Ends an attempt of a read that the last of its waiters is about to leave.
+  // Ends an attempt of a read that the last of its waiters is about to leave, and the task that its
+  // server made of it.
   void leave(const LogId& id, IntentId intent);
   asio::awaitable<void> run_probe(ProbeJob job);
   asio::awaitable<void> run_retry(LogId session, IntentId intent, std::uint64_t attempts);

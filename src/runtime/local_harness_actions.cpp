@@ -88,23 +88,64 @@ void LocalHarness::give_answer(Session& session, const Answer& answer, const Bat
   }
 }
 
+AttemptJob LocalHarness::job_of(Session& session, const OpenIntent& open) {
+  AttemptJob job;
+  job.session = session.id;
+  job.intent = open.id;
+  job.proposal = open.proposal;
+  job.attempt = open.attempts;
+  job.deadline = open.deadline;
+  const auto context = session.contexts.find(open.id);
+  if (context != session.contexts.end()) {
+    job.meta = context->second.meta;
+    job.side = context->second.side;
+  }
+  job.on_task = [this, id = session.id](RecordTask task) {
+    return record_task(id, std::move(task));
+  };
+  job.server_now = [this, id = session.id, tool = open.proposal.tool] {
+    return server_of(id, tool);
+  };
+  job.whom_to_ask = [this, id = session.id, intent = open.id] {
+    const Session* now = sessions_.find(id);
+    if (now == nullptr) return CallerSide{};
+    const auto waiting = now->contexts.find(intent);
+    return waiting == now->contexts.end() ? CallerSide{} : waiting->second.side;
+  };
+  return job;
+}
+
+std::string LocalHarness::task_of(const LogId& id, IntentId intent) {
+  const Session* session = sessions_.find(id);
+  if (session == nullptr) return {};
+  const auto open = session->state.open.find(intent);
+  return open == session->state.open.end() ? std::string() : open->second.task.task;
+}
+
+asio::awaitable<void> LocalHarness::record_task(LogId id, RecordTask task) {
+  const IntentId intent = task.intent;
+  co_await record(id, intent, "task",
+                  [&](Session& session) { return decide(session.state, task); });
+}
+
+void LocalHarness::follow_task_of(Session& session, IntentId intent) {
+  const OpenIntent& open = session.state.open.at(intent);
+  AttemptJob job = job_of(session, open);
+  job.task = open.task;
+  job.still_allowed = [] { return Status{}; };  // nothing is dispatched
+  ++session.running[intent];
+  spawn(run_attempt(std::move(job)), "task of " + intent_name(session.id, intent));
+}
+
 void LocalHarness::start_attempt(Session& session, const Dispatch& dispatch) {
   const auto open = session.state.open.find(dispatch.intent);
   if (open == session.state.open.end()) return;
-  AttemptJob job;
-  job.session = session.id;
-  job.intent = dispatch.intent;
-  job.proposal = open->second.proposal;
+  AttemptJob job = job_of(session, open->second);
   job.attempt = dispatch.attempt;
   job.fencing_token = dispatch.fencing_token;
   job.deadline = dispatch.deadline;
   auto arguments = sessions_.payload(session, job.proposal.arguments);
   if (arguments) job.arguments = std::move(*arguments);
-  const auto context = session.contexts.find(dispatch.intent);
-  if (context != session.contexts.end()) {
-    job.meta = context->second.meta;
-    job.side = context->second.side;
-  }
   // A call that nobody held must still belong to the current driver; one that a person released may
   // outlive the driver that asked for it, and a retry finds out what became of what went out
   // before.
@@ -154,7 +195,8 @@ asio::awaitable<void> LocalHarness::run_attempt(AttemptJob job) {
   outcome.intent = intent;
   const std::shared_ptr<Upstream> server = server_of(id, job.proposal.tool);
   if (!server) {
-    outcome.kind = unsent_outcome(job);
+    const bool was_sent = job.task && job.proposal.effect != Effect::read;
+    outcome.kind = was_sent ? OutcomeKind::unknown : unsent_outcome(job);
     outcome.reason = fmt::format("server \"{}\" is gone", job.proposal.toolset);
     outcome.now = clock_.now();
   } else {
@@ -187,6 +229,9 @@ asio::awaitable<void> LocalHarness::run_attempt(AttemptJob job) {
       outcome.code = ErrorCode::cancelled;
       outcome.reason = "nobody waited for its answer any more";
       outcome.now = clock_.now();
+      if (const auto task = task_of(id, intent); !task.empty()) {
+        spawn(cancel_task(server, clock_, task), "cancellation of " + intent_name(id, intent));
+      }
     }
   }
   const auto settle = [&](Session& session) {
@@ -338,6 +383,10 @@ void LocalHarness::recover(Session& session) {
   const auto committed = intents_in(session.state, Phase::committed);
   lost.insert(lost.end(), committed.begin(), committed.end());
   for (const auto id : lost) {
+    if (!session.state.open.at(id).task.task.empty()) {
+      if (!session.running.contains(id)) follow_task_of(session, id);
+      continue;
+    }
     auto plan = decide_lost(session.state, id, clock_.now());
     if (!plan || sessions_.commit(session, std::move(*plan), Durability::now)) continue;
     const auto lose = [this, id](Session& again) {

@@ -300,14 +300,20 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::propose(CallRequest request, P
     unknown.body = outcome;
     co_return answer_of(session.id, command.tool, unknown, {});
   }
-  co_return co_await wait_for_answer(
-      request.session, proposed->intent, request.patience,
-      proposed->disposition == Disposition::attach ? Callbacks::of_another : Callbacks::own);
+  Callbacks callbacks = Callbacks::own;
+  if (proposed->disposition == Disposition::attach) {
+    // Where whoever asked first is gone, the one who asks again hears of it, and is asked.
+    CallContext context{request.meta, request.side, request.on_held};
+    const bool taken = session.contexts.try_emplace(proposed->intent, std::move(context)).second;
+    if (!taken) callbacks = Callbacks::of_another;
+  }
+  co_return co_await wait_for_answer(request.session, proposed->intent, request.patience,
+                                     callbacks);
 }
 
 asio::awaitable<CallAnswer> LocalHarness::wait_for_answer(LogId id, IntentId intent,
-                                                          SteadyTime patience,
-                                                          Callbacks callbacks) {
+                                                          SteadyTime patience, Callbacks callbacks,
+                                                          Leaving leaving) {
   asio::steady_timer wake(executor_, patience);
   Waiter waiter;
   waiter.wake = &wake;
@@ -322,7 +328,7 @@ asio::awaitable<CallAnswer> LocalHarness::wait_for_answer(LogId id, IntentId int
     }
   }
   if (waiter.answer) co_return std::move(*waiter.answer);
-  if (cut) leave(id, intent);
+  if (cut && leaving == Leaving::ends_it) leave(id, intent);
   const Session* session = sessions_.find(id);
   if (session != nullptr) {
     const auto open = session->state.open.find(intent);

@@ -23,7 +23,8 @@ constexpr std::chrono::milliseconds kGrace{1'000};
 
 // Requests that a server works on for a client. What Gavel asks for by itself is asked for nobody.
 bool may_ask_for_input(std::string_view method) {
-  return method == "tools/call" || method == "prompts/get" || method == "resources/read";
+  return method == "tools/call" || method == "prompts/get" || method == "resources/read" ||
+         method == "tasks/result";
 }
 
 UpstreamReply no_answer(Delivery delivery, ErrorCode code, std::string message) {

@@ -7,7 +7,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/text.hpp"
-#include "protocol/mcp.hpp"
+#include "protocol/mcp_tasks.hpp"
 #include "runtime/stdio_session.hpp"
 #include "runtime/task_group.hpp"
 #include "runtime/upstream_gate.hpp"
@@ -147,7 +147,10 @@ asio::awaitable<UpstreamReply> StdioUpstream::Core::request(std::shared_ptr<Core
                           .caller = std::move(request.caller),
                           .may_send = std::move(request.may_send)};
   if (self->era == Era::modern) {
-    add_modern_meta(call.meta, self->options.client, call.caller.capabilities);
+    const bool tasks =
+        request.follows_tasks && offers_tasks(self->greeting.capabilities, self->era);
+    add_modern_meta(call.meta, self->options.client,
+                    tasks ? with_tasks(call.caller.capabilities) : call.caller.capabilities);
     if (!call.caller.log_level.empty()) {
       call.meta[meta::kLogLevel] = json::string(call.caller.log_level);
     }

@@ -61,6 +61,8 @@ struct UpstreamRequest {
   json::object meta;   // becomes params._meta, with the era's own keys added
   SteadyTime deadline;
   CallerSide caller;
+  // Whoever asks follows a task that a server makes of it: a modern one that offers tasks may.
+  bool follows_tasks = false;
   // Asked last of all, in the turn in which its first byte goes out, after every wait for a slot, a
   // start or a connection: with an error nothing is sent, and the reply is not_sent with it.
   std::function<Status()> may_send;

@@ -1,4 +1,4 @@
-"""What changes at servers of both eras over stdio, as a modern client of `gavel mcp` hears of it."""
+"""What changes at servers of both eras over stdio, as modern clients of `gavel mcp` hear of it."""
 
 import json
 import os

@@ -31,6 +31,7 @@ inline constexpr std::array kMatrix = {
     Row{"delivered", "...x..."},
     Row{"replayed", "..x...."},
     Row{"probed", "...x..."},
+    Row{"task", "...x..."},
     Row{"refused", "..x...x"},
     Row{"halt", "....x.x", true},
     Row{"resume", "......x", true},
@@ -113,6 +114,7 @@ private:
     if (kind == "delivered") return Delivered{closed};
     if (kind == "replayed") return Replayed{closed, 0, ""};
     if (kind == "probed") return Probed{unknown, ProbeVerdict::unclear, "", {}};
+    if (kind == "task") return TaskStarted{in_flight, 1, "t", "2026-07-28", {}};
     if (kind == "refused") return Refused{author, Epoch{1}, "x", "denied", "no"};
     if (kind == "halt") return HaltRaised{};
     if (kind == "resume") return HaltLifted{};

@@ -245,6 +245,10 @@ struct Model::Reader {
     if (!intent->unknown && intent->probed) wrong("I4 one effect", "nothing was to be probed");
     if (probed.verdict == ProbeVerdict::happened && !intent->unknown) intent->probed = true;
   }
+  void operator()(const TaskStarted& started) const {
+    ModelIntent* intent = find(started.intent);
+    if (intent != nullptr && !intent->running) wrong("I4 one effect", "a task of no attempt");
+  }
   void operator()(const Refused& refused) const {
     ++session.counters.refused;
     ++model.coverage_["refused: " + refused.code];
