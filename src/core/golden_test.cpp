@@ -104,9 +104,9 @@ TEST(Golden, EveryKindOfVersionOne) {
     written.back().position = Position{written.size()};
   }
   // A later file has the kinds that came since, and the others once more.
-  write_if_missing("kinds-2.txt", written);
+  write_if_missing("kinds-3.txt", written);
   std::set<std::string> kinds;
-  for (const auto* file : {"kinds-1.txt", "kinds-2.txt"}) {
+  for (const auto* file : {"kinds-1.txt", "kinds-2.txt", "kinds-3.txt"}) {
     for (const auto& entry : check(file)) kinds.insert(name_of(entry.body));
   }
   // UnknownEntry among them.

@@ -17,6 +17,7 @@ constexpr std::array kRights = {
     Right{Role::driver, SessionOpened::kKind},
     Right{Role::driver, EpochElected::kKind},
     Right{Role::driver, IntentProposed::kKind},
+    Right{Role::driver, Prompted::kKind},
     Right{Role::voter, Vote::kKind},
     Right{Role::decider, Held::kKind},
     Right{Role::decider, Decision::kKind},

@@ -121,7 +121,7 @@ inline Body forged_body(Bytes& bytes, const State& state) {
   const LogId session{bytes.pick(4) == 0 ? "other" : "s"};
   // Also one that is not there yet.
   const IntentId ahead{bytes.pick(4) == 0 ? state.tail.value + bytes.pick(8) : id.value};
-  switch (bytes.pick(20)) {
+  switch (bytes.pick(21)) {
     case 0:
       return SessionOpened{some_principal(bytes), "forged"};
     case 1:
@@ -160,6 +160,8 @@ inline Body forged_body(Bytes& bytes, const State& state) {
       return ToolPinned{std::string(bytes.text()), sha256("1"), {}};
     case 18:
       return ToolRefused{bytes.pick(2) == 0 ? "a" : "b", sha256("2"), ""};
+    case 19:
+      return Prompted{Payload::of("\"go on\"")};
     default:
       return UnknownEntry{static_cast<std::uint16_t>(bytes.number(2)), std::string(bytes.text()),
                           bytes.byte()};

@@ -32,6 +32,7 @@ inline constexpr std::array kMatrix = {
     Row{"replayed", "..x...."},
     Row{"probed", "...x..."},
     Row{"refused", "..x...x"},
+    Row{"prompt", "x......"},
     Row{"halt", "....x.x", true},
     Row{"resume", "......x", true},
     Row{"policy_activated", "......x", true},
@@ -114,6 +115,7 @@ private:
     if (kind == "replayed") return Replayed{closed, 0, ""};
     if (kind == "probed") return Probed{unknown, ProbeVerdict::unclear, "", {}};
     if (kind == "refused") return Refused{author, Epoch{1}, "x", "denied", "no"};
+    if (kind == "prompt") return Prompted{Payload::of("\"go on\"")};
     if (kind == "halt") return HaltRaised{};
     if (kind == "resume") return HaltLifted{};
     if (kind == "policy_activated") return PolicyActivated{"v2", {}};
