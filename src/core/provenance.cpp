@@ -89,8 +89,10 @@ static_assert(std::ranges::is_sorted(kCommonWords));
 
 constexpr std::size_t kTellingLetters = 4;
 constexpr std::size_t kTellingDigits = 5;
-// So many words in a row say something whatever they are.
+// So many words in a row say something whatever they are, and fewer where they are a whole value.
 constexpr std::size_t kTellingRun = 4;
+constexpr std::size_t kTellingValue = 2;
+constexpr std::size_t kTellingBytes = 8;
 
 // Whether a word alone tells where it came from.
 bool is_telling(std::string_view word) {
@@ -402,7 +404,10 @@ private:
         ++fresh;
         telling = telling || tells(i);
       }
-      if (telling || fresh >= kTellingRun) note_run(run, first, last, is_trusted);
+      const Value& value = values_[words_[first].value];
+      const bool is_value =
+          fresh == value.count && fresh >= kTellingValue && value.text.size() >= kTellingBytes;
+      if (telling || is_value || fresh >= kTellingRun) note_run(run, first, last, is_trusted);
     }
     for (const Value& value : values_) {
       if (value.whole) continue;

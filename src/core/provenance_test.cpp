@@ -159,10 +159,12 @@ TEST(Provenance, TrivialValuesHaveNoOrigin) {
   EXPECT_THAT(log.told(json::object{{"level", "critical"}}), ElementsAre("untrusted #1 critical"));
 }
 
-TEST(Provenance, FourWordsInARowTellWhateverTheyAre) {
+TEST(Provenance, FourWordsInARowAndWholeValuesTellWhateverTheyAre) {
   Traced log;
   log.read("web__get", "so: delete from user where true");
-  EXPECT_THAT(log.told_sql("DELETE FROM user"), IsEmpty());
+  EXPECT_THAT(log.told_sql("DELETE FROM user;"), ElementsAre("untrusted #1 DELETE FROM user"));
+  EXPECT_THAT(log.told_sql("DELETE FROM user LIMIT 1"), IsEmpty());
+  EXPECT_THAT(log.told_sql("user"), IsEmpty());
   EXPECT_THAT(log.told_sql("DELETE FROM user WHERE true"),
               ElementsAre("untrusted #1 DELETE FROM user WHERE true"));
 }
@@ -300,7 +302,8 @@ public:
         ++fresh;
         telling |= argument[i] != "with";
       }
-      if (telling || fresh >= 4) found.insert(runs[last].second);
+      if (telling || fresh >= 4 || (fresh >= 2 && fresh == argument.size()))
+        found.insert(runs[last].second);
     }
     for (std::size_t i = 0; i < argument.size(); ++i) {
       if (!covered[i] && argument[i] != "with") found.insert(Origin::model);
