@@ -391,6 +391,15 @@ TEST(Assess, ARuleMayBeAboutWhereArgumentsComeFrom) {
   EXPECT_EQ(policy->assess(wipe.call).verdict, Verdict::deny);
 }
 
+TEST(Assess, TrustOfAnAgentsOwnToolsIsSaidForAllAndForEach) {
+  const auto policy = parse_policy(
+      "servers: {own: {trusted: true, tools: {fetch: {effect: write, trusted: false}}}}", "f");
+  ASSERT_TRUE(policy) << policy.error().message;
+  EXPECT_TRUE((*policy)->trusts_results("own__read"));
+  EXPECT_TRUE((*policy)->trusts_results("own__cursor.New"));
+  EXPECT_FALSE((*policy)->trusts_results("own__fetch"));
+}
+
 TEST(Assess, OnlyTheTracedArgumentsCount) {
   const auto policy = policy_of(
       "rules: [{name: a, arguments_from: [untrusted, model], traced: [to], verdict: deny}]");

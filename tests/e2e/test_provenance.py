@@ -127,6 +127,14 @@ class Provenance(EndToEnd):
             self.gavel.api("POST", "/v1/sessions/work/prompts", {"text": "x"}, "agent")
         self.assertEqual(refused.exception.code, "stale_epoch")
 
+    def test_more_sessions_than_are_kept_in_memory(self):
+        self.gavel = self.start(TRACED)
+        sessions = [f"work-{number}" for number in range(18)]
+        for session in sessions:
+            self.read(session)
+        for session in [*sessions, *sessions[:2]]:
+            self.assertEqual(self.append(ORDER, session)["kind"], "refused", session)
+
     def test_explain_says_what_would_come_of_it(self):
         self.gavel = self.start(TRACED)
         self.read()
