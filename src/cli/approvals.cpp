@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "base/text.hpp"
 #include "cli/commands.hpp"
 #include "cli/session_text.hpp"
 
@@ -26,6 +27,11 @@ Result<int> run_approvals(Context& context) {
   bool held = false;
   bool unknown = false;
   for (const auto& item : *pending) {
+    const auto origins = provenance_text(item, context.style());
+    if (!origins.empty()) {
+      context.print(fmt::format("\n{}#{}\n{}", for_display(string_or(item, "session"), 300),
+                                int_or(item, "intent", 0), origins));
+    }
     (string_or(item, "phase") == "unknown" ? unknown : held) = true;
   }
   if (held) context.note("decide with: gavel approve INTENT, or gavel deny INTENT");

@@ -68,11 +68,25 @@ std::string summarize_elected(const json::value& e) {
 std::string summarize_intent(const json::value& e) {
   return fmt::format("{} {} {}", text(e, "tool"), text(e, "effect"), payload_line(e, "arguments"));
 }
+// "; sql from untrusted #12", of what has a source; a denial's reason says it.
+std::string origins_line(const json::value& vote) {
+  std::string line;
+  const auto* parts =
+      string_or(vote, "verdict") == "deny" ? nullptr : find_array(vote, "provenance");
+  for (const auto& part : parts == nullptr ? json::array{} : *parts) {
+    const auto source = number(part, "source");
+    if (source != "0") {
+      line += fmt::format("; {} from {} #{}", text(part, "argument"), text(part, "origin"), source);
+    }
+  }
+  return line;
+}
 std::string summarize_vote(const json::value& e) {
   // The author column names the voter already, unless somebody wrote for another.
   const bool own = string_or(e, "voter") == string_or(e, "author");
-  return fmt::format("{}{} {}{}{}", about(e), own ? "" : with(" ", e, "voter"), text(e, "verdict"),
-                     with(" by rule ", e, "rule"), with(": ", e, "reason"));
+  return fmt::format("{}{} {}{}{}{}", about(e), own ? "" : with(" ", e, "voter"),
+                     text(e, "verdict"), with(" by rule ", e, "rule"), with(": ", e, "reason"),
+                     origins_line(e));
 }
 std::string summarize_held(const json::value& e) {
   const auto not_before = parse_iso8601(string_or(e, "not_before"));
@@ -109,6 +123,9 @@ std::string summarize_refused(const json::value& e) {
   return fmt::format("{}: {} ({}){}", text(e, "who"), text(e, "what"), text(e, "code"),
                      with(": ", e, "reason"));
 }
+std::string summarize_prompt(const json::value& e) {
+  return text(e, "text");
+}
 std::string summarize_halt(const json::value& e) {
   return fmt::format("{}{}", text(e, "mode"), with(": ", e, "reason"));
 }
@@ -144,6 +161,7 @@ constexpr std::array kSummaries = {
     Row{"probed", summarize_probed},
     Row{"task", summarize_task},
     Row{"refused", summarize_refused},
+    Row{"prompt", summarize_prompt},
     Row{"halt", summarize_halt},
     Row{"resume", summarize_reason},
     Row{"policy_activated", summarize_policy},
@@ -248,6 +266,7 @@ std::string intent_story(std::string_view session, const json::array& entries, c
     out += fmt::format("  {}  {}  {}  {}\n",
                        style.paint(Tone::dim, fmt::format("{:>8}", "+" + span_text(at - before))),
                        kind_cell(entry, style), author_cell(entry), entry_summary(entry));
+    if (kind == "vote") out += provenance_text(entry, style);
     if (kind == "outcome") out += payload_block("result", entry, "result", style);
     if (kind == "probed") out += payload_block("evidence", entry, "evidence", style);
   }

@@ -5,6 +5,7 @@
 #include "base/text.hpp"
 #include "cli/session_text.hpp"
 #include "cli/table.hpp"
+#include "core/codec.hpp"
 
 namespace gavel {
 
@@ -18,12 +19,15 @@ json::object explained_json(const Explanation& explanation) {
                                  {"verdict", to_string(rule.verdict)},
                                  {"why", rule.why}});
   }
+  json::array provenance;
+  for (const auto& origin : assessment.provenance) provenance.push_back(to_json(origin));
   return {{"verdict", to_string(assessment.verdict)},
           {"effect", to_string(assessment.effect)},
           {"effect_reason", explanation.effect_reason},
           {"rule", assessment.rule},
           {"reason", assessment.reason},
           {"policy_version", assessment.policy_version},
+          {"provenance", std::move(provenance)},
           {"rules", std::move(rules)}};
 }
 
@@ -42,6 +46,7 @@ std::string explanation_text(const json::value& explanation, const Style& style,
                                  {"reason", clean("reason")},
                                  {"policy", clean("policy_version").substr(0, 12)}},
                                 style);
+  out += provenance_text(explanation, style);
   if (const auto* problems = find_array(explanation, "problems")) {
     for (const auto& problem : *problems) {
       if (!problem.is_string()) continue;

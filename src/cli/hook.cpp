@@ -101,6 +101,16 @@ Status tell(const Client& client, const std::string& base, const HookEvent& even
   return {};
 }
 
+Status tell_prompt(const Client& client, const std::string& base, const HookEvent& event,
+                   const HookOptions& options, std::uint64_t epoch) {
+  ASSIGN_OR_RETURN(const auto recorded,
+                   client.post(base + "/prompts", json::object{{"text", event.prompt},
+                                                               {"client", options.program},
+                                                               {"epoch", epoch}}));
+  (void)recorded;
+  return {};
+}
+
 Result<HookReply> answer(Context& context, const HookOptions& options, AgentProgram program) {
   auto& world = context.world();
   if (options.wait > kWaitMax) {
@@ -119,8 +129,17 @@ Result<HookReply> answer(Context& context, const HookOptions& options, AgentProg
   ASSIGN_OR_RETURN(const auto client, context.client(Identity::agent));
   const auto session = world.variable("GAVEL_SESSION").value_or(event.session);
   const auto base = "/v1/sessions/" + url_encode(session);
-  TRY(event.moment == HookMoment::before ? ask(client, base, event, options, epoch)
-                                         : tell(client, base, event));
+  switch (event.moment) {
+    case HookMoment::before:
+      TRY(ask(client, base, event, options, epoch));
+      break;
+    case HookMoment::after:
+      TRY(tell(client, base, event));
+      break;
+    case HookMoment::prompt:
+      TRY(tell_prompt(client, base, event, options, epoch));
+      break;
+  }
   return allowing_reply(program, event.moment);
 }
 

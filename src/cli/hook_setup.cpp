@@ -47,9 +47,10 @@ bool is_ours(AgentProgram program, std::string_view element) {
 std::vector<std::string> events_of(AgentProgram program) {
   switch (program) {
     case AgentProgram::claude_code:
-      return {"PreToolUse", "PostToolUse", "PostToolUseFailure", "PermissionDenied"};
+      return {"PreToolUse", "PostToolUse", "PostToolUseFailure", "PermissionDenied",
+              "UserPromptSubmit"};
     case AgentProgram::codex:
-      return {"PreToolUse", "PostToolUse"};
+      return {"PreToolUse", "PostToolUse", "UserPromptSubmit"};
     case AgentProgram::gemini:
       return {"BeforeTool", "AfterTool"};
     case AgentProgram::cursor:

@@ -9,6 +9,7 @@
 #include "cli/commands.hpp"
 #include "cli/discovery.hpp"
 #include "cli/explanation_text.hpp"
+#include "core/provenance.hpp"
 #include "policy/options.hpp"
 #include "policy/parse.hpp"
 
@@ -101,6 +102,10 @@ Result<json::value> explain_offline(Context& context, const ExplainOptions& opti
   call.tool = options.tool;
   call.arguments = &arguments;
   call.now = context.now();
+  // As in a session that has seen nothing yet.
+  call.trace = [&arguments](const auto& is_trusted) {
+    return Provenance().trace(arguments, {}, is_trusted);
+  };
   auto explained = explained_json(policy->explain(call));
   explained["problems"] = problems_offline(*policy, options, arguments);
   return json::value(std::move(explained));

@@ -6,9 +6,12 @@
 
 #include "base/text.hpp"
 #include "cli/format.hpp"
+#include "core/provenance.hpp"
 
 namespace gavel {
 namespace {
+
+constexpr std::size_t kProvenanceLine = 600;
 
 std::string text_of(const json::value& object, std::string_view key) {
   return std::string(string_or(object, key));
@@ -203,6 +206,27 @@ Table pending_table(const json::array& pending, Timestamp now) {
   return table;
 }
 
+std::string provenance_text(const json::value& object, const Style& style) {
+  std::string out;
+  const auto* parts = find_array(object, "provenance");
+  for (const auto& part : parts == nullptr ? json::array{} : *parts) {
+    ArgumentOrigin origin;
+    const auto word = string_or(part, "origin");
+    for (const auto known : {Origin::person, Origin::trusted, Origin::model, Origin::untrusted}) {
+      if (word == to_string(known)) origin.origin = known;
+    }
+    origin.argument = text_of(part, "argument");
+    origin.source = Position{static_cast<std::uint64_t>(int_or(part, "source", 0))};
+    origin.tool = text_of(part, "tool");
+    origin.text = text_of(part, "text");
+    const bool bad = origin.origin == Origin::untrusted || origin.origin == Origin::lost;
+    out += fmt::format("  {}  {}\n", style.paint(Tone::dim, "from"),
+                       style.paint(bad ? Tone::warning : Tone::plain,
+                                   for_display(to_text(origin), kProvenanceLine)));
+  }
+  return out;
+}
+
 std::string pending_text(const json::value& pending, Timestamp now, const Style& style) {
   const auto clean = [&](std::string_view key) { return for_display(text_of(pending, key), 500); };
   const auto effect = clean("effect");
@@ -223,6 +247,7 @@ std::string pending_text(const json::value& pending, Timestamp now, const Style&
     out += fmt::format("  {}\n", style.paint(Tone::dim, "arguments"));
     out += json_block(*arguments, "    ", kAll);
   }
+  out += provenance_text(pending, style);
   if (const auto* votes = find_array(pending, "votes")) {
     for (const auto& vote : *votes) {
       const auto verdict = for_display(string_or(vote, "verdict"), 40);

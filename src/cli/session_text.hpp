@@ -23,6 +23,8 @@ Table transcript_table(const json::array& intents, Timestamp now);
 Table pending_table(const json::array& pending, Timestamp now);
 // One pending intent in full: what exactly an approval would approve (I7).
 std::string pending_text(const json::value& pending, Timestamp now, const Style& style);
+// Where its arguments come from, a line for each part, the worst first; empty where nobody looked.
+std::string provenance_text(const json::value& object, const Style& style);
 // "waits for an approval", "may be confirmed in 30s", "outcome unknown"
 std::string wait_text(const json::value& pending, Timestamp now);
 

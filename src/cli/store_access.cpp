@@ -32,6 +32,7 @@ std::vector<Digest> blobs_of_entry(std::string_view bytes) {
   if (const auto* intent = std::get_if<IntentProposed>(&entry->body)) payload = &intent->arguments;
   if (const auto* outcome = std::get_if<Outcome>(&entry->body)) payload = &outcome->result;
   if (const auto* probed = std::get_if<Probed>(&entry->body)) payload = &probed->evidence;
+  if (const auto* prompt = std::get_if<Prompted>(&entry->body)) payload = &prompt->text;
   if (const auto* policy = std::get_if<PolicyActivated>(&entry->body)) payload = &policy->source;
   if (payload == nullptr || payload->is_inline()) return {};
   return {payload->digest};

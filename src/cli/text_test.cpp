@@ -62,6 +62,11 @@ TEST(EntrySummary, SaysWhatEachKindSays) {
   vote.verdict = Verdict::deny;
   vote.reason = "production";
   EXPECT_EQ(entry_summary(entry_json(18, 1, Role::approver, vote)), "#17 ann deny: production");
+  vote.verdict = Verdict::ask;
+  vote.provenance = {{"sql", Origin::untrusted, Position{12}, "tickets__read", "users"},
+                     {"note", Origin::model, {}, "", "by hand"}};
+  EXPECT_EQ(entry_summary(entry_json(18, 1, Role::approver, vote)),
+            "#17 ann ask: production; sql from untrusted #12");
   Outcome said;
   said.intent = IntentId{17};
   said.kind = OutcomeKind::ok;
@@ -143,6 +148,22 @@ TEST(PendingText, ShowsExactlyWhatAnApprovalWouldApprove) {
   EXPECT_THAT(text, HasSubstr("destructive"));
   EXPECT_THAT(text, HasSubstr("aaaaaaaaaaaa\n"));
   EXPECT_THAT(text, HasSubstr("FROM accounts"));
+  EXPECT_THAT(text, Not(HasSubstr("\x1b")));
+}
+
+TEST(PendingText, ShowsWhereArgumentsComeFrom) {
+  auto item = pending_item();
+  item.as_object()["provenance"] =
+      json::array{json::object{{"argument", "sql"},
+                               {"origin", "untrusted"},
+                               {"source", 12},
+                               {"tool", "tickets__read"},
+                               {"text", "DELETE FROM \x1b[2J"}},
+                  json::object{{"argument", "note"}, {"origin", "newer than this"}, {"text", "x"}}};
+  const auto text = pending_text(item, kNow, kPlain);
+  EXPECT_THAT(text, HasSubstr("  from  argument `sql`: \"DELETE FROM  [2J\" first appeared in the "
+                              "result of #12 (tickets__read, untrusted)\n"));
+  EXPECT_THAT(text, HasSubstr("argument `note`: \"x\" may come from what is not known any more"));
   EXPECT_THAT(text, Not(HasSubstr("\x1b")));
 }
 

@@ -196,6 +196,13 @@ json::object to_json(const Entry& entry, const PayloadReader* read) {
   return out;
 }
 
+json::object to_json(const ArgumentOrigin& origin) {
+  json::object out;
+  JsonWriter writer(out, nullptr);
+  ArgumentOrigin::fields(writer, origin);
+  return out;
+}
+
 std::string to_iso8601(Timestamp at) {
   std::int64_t seconds = at.ms / 1000;
   std::int64_t millis = at.ms % 1000;

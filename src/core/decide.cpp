@@ -320,6 +320,29 @@ bool is_due(const State& state, const OpenIntent& open, Timestamp now) {
   return held.reason == HoldReason::settling || (is_confirmed(open) && held.not_before <= now);
 }
 
+Status check_epoch(const State& state, Epoch epoch) {
+  if (epoch < state.epoch) {
+    return fail(
+        ErrorCode::stale_epoch,
+        fmt::format(
+            "session {} is driven by epoch {} ({}) now; this driver is of epoch {} and may do "
+            "nothing more. Stop, or wake the session to take it over: gavel wake {}",
+            state.session.value, state.epoch.value, state.driver.value, epoch.value,
+            state.session.value));
+  }
+  if (epoch > state.epoch) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("session {} is at epoch {}; epoch {} was never elected",
+                            state.session.value, state.epoch.value, epoch.value));
+  }
+  if (state.epoch.value == 0) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("nobody drives session {} yet; wake it first: gavel wake {}",
+                            state.session.value, state.session.value));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Plan> decide(const State& state, const Open& command) {
@@ -342,26 +365,15 @@ Result<Plan> decide(const State& state, const Elect& command) {
   return plan.take();
 }
 
+Result<Plan> decide(const State& state, const TellPrompt& command) {
+  TRY(check_epoch(state, command.epoch));
+  PlanBuilder plan(state, command.now);
+  plan.add(Role::driver, command.teller.value, Prompted{command.text});
+  return plan.take();
+}
+
 Result<Proposed> decide(const State& state, const ControlView& control, const Propose& command) {
-  if (command.epoch < state.epoch) {
-    return fail(
-        ErrorCode::stale_epoch,
-        fmt::format(
-            "session {} is driven by epoch {} ({}) now; this driver is of epoch {} and may do "
-            "nothing more. Stop, or wake the session to take it over: gavel wake {}",
-            state.session.value, state.epoch.value, state.driver.value, command.epoch.value,
-            state.session.value));
-  }
-  if (command.epoch > state.epoch) {
-    return fail(ErrorCode::invalid_argument,
-                fmt::format("session {} is at epoch {}; epoch {} was never elected",
-                            state.session.value, state.epoch.value, command.epoch.value));
-  }
-  if (state.epoch.value == 0) {
-    return fail(ErrorCode::invalid_argument,
-                fmt::format("nobody drives session {} yet; wake it first: gavel wake {}",
-                            state.session.value, state.session.value));
-  }
+  TRY(check_epoch(state, command.epoch));
   ASSIGN_OR_RETURN(const KeyMatch match, match_key(state, command));
   if (match.record != nullptr) return repeat_of(state, command, match);
 
@@ -379,6 +391,7 @@ Result<Proposed> decide(const State& state, const ControlView& control, const Pr
   vote.digest = proposal.digest;
   vote.effect = proposal.effect;
   vote.policy_version = proposal.policy_version;
+  vote.provenance = assessment.provenance;
   plan.add(Role::voter, kPolicyVoter.value, std::move(vote));
 
   const auto refuse_with = [&](const Error& error) {

@@ -35,6 +35,7 @@ struct Assessment {
   Duration delay{0};             // of a two-step operation
   Duration hold_for{3'600'000};  // how long it may stay held
   std::vector<BudgetClaim> budgets;
+  std::vector<ArgumentOrigin> provenance;  // where policy looked
   bool operator==(const Assessment&) const = default;
 };
 
@@ -90,6 +91,14 @@ struct Propose {
   std::string call_id;
   Assessment assessment;
   bool elsewhere = false;  // the client acts itself
+  Timestamp now;
+};
+
+// The agent's program tells what the person said to it.
+struct TellPrompt {
+  Principal teller;
+  Epoch epoch;  // the driver's
+  Payload text;
   Timestamp now;
 };
 
@@ -170,6 +179,9 @@ struct RecordProbe {
 // on.
 Result<Plan> decide(const State& state, const Open& command);
 Result<Plan> decide(const State& state, const Elect& command);
+
+// Errors: stale_epoch, invalid_argument (nobody drives the session, or the epoch never was).
+Result<Plan> decide(const State& state, const TellPrompt& command);
 
 // Errors: stale_epoch (plan of refusal: see refuse), key_reused, invalid_argument, and too_large
 // (a derived key whose earlier runs failed kFailedRunsMax times). Denials, halts and exhausted

@@ -122,6 +122,22 @@ std::string_view to_string(KeySource source) {
   return "derived";
 }
 
+std::string_view to_string(Origin origin) {
+  switch (origin) {
+    case Origin::person:
+      return "person";
+    case Origin::trusted:
+      return "trusted";
+    case Origin::model:
+      return "model";
+    case Origin::lost:
+      return "lost";
+    case Origin::untrusted:
+      return "untrusted";
+  }
+  return "lost";
+}
+
 Payload Payload::of(std::string text) {
   Payload payload;
   if (text.empty()) return payload;

@@ -52,6 +52,15 @@ enum class HoldReason : std::uint8_t {
 enum class HaltMode : std::uint8_t { halt = 0, freeze = 1 };
 // Where an idempotency key came from.
 enum class KeySource : std::uint8_t { client = 0, call_id = 1, derived = 2 };
+// Where a part of an argument first appeared (core/provenance.hpp). Order matters: a later one is
+// worse.
+enum class Origin : std::uint8_t {
+  person = 0,     // the person said it to the agent
+  trusted = 1,    // a result that the policy trusts
+  model = 2,      // nothing that Gavel saw before: the model, or what reached it past Gavel
+  lost = 3,       // nothing that is still known; it counts as untrusted
+  untrusted = 4,  // any other result
+};
 
 std::string_view to_string(Effect);
 std::string_view to_string(Role);
@@ -63,6 +72,7 @@ std::string_view to_string(ProbeVerdict);
 std::string_view to_string(HoldReason);
 std::string_view to_string(HaltMode);
 std::string_view to_string(KeySource);
+std::string_view to_string(Origin);
 
 // Times and spans in entries are within this many milliseconds, so that sums of them cannot
 // overflow; a body that says otherwise is unreadable.
@@ -182,6 +192,26 @@ struct IntentProposed {
   bool operator==(const IntentProposed&) const = default;
 };
 
+// A part of an argument, and where it first appeared.
+inline constexpr std::size_t kOriginTextMax = 120;
+inline constexpr std::size_t kOriginsMax = 32;
+struct ArgumentOrigin {
+  std::string argument;  // its name; of a nested value the way to it: "filter/table"
+  Origin origin = Origin::lost;
+  Position source;   // of the prompt, or of the intent whose result it was; 0 where there is none
+  std::string tool;  // of that intent
+  std::string text;  // the part as it stands in the argument, cut at kOriginTextMax bytes
+
+  static auto fields(auto& v, auto& self) {
+    v(1, "argument", self.argument);
+    v(2, "origin", self.origin);
+    v(3, "source", self.source);
+    v(4, "tool", self.tool);
+    v(5, "text", self.text);
+  }
+  bool operator==(const ArgumentOrigin&) const = default;
+};
+
 // A judgement. It counts only if digest, effect and policy version are those of the intent (I7).
 struct Vote {
   static constexpr std::uint16_t kKind = 4;
@@ -194,6 +224,8 @@ struct Vote {
   Digest digest;
   Effect effect = Effect::irreversible;
   std::string policy_version;
+  // Of the policy, where it looked: the worst first, at most kOriginsMax.
+  std::vector<ArgumentOrigin> provenance;
 
   static auto fields(auto& v, auto& self) {
     v(1, "intent", self.intent);
@@ -204,6 +236,7 @@ struct Vote {
     v(6, "digest", self.digest);
     v(7, "effect", self.effect);
     v(8, "policy_version", self.policy_version);
+    v(9, "provenance", self.provenance);
   }
   bool operator==(const Vote&) const = default;
 };
@@ -387,6 +420,16 @@ struct Refused {
   bool operator==(const Refused&) const = default;
 };
 
+// What the person said to the agent, as the agent's program tells it (its hooks).
+struct Prompted {
+  static constexpr std::uint16_t kKind = 13;
+  static constexpr std::string_view kName = "prompt";
+  Payload text;  // a JSON string
+
+  static auto fields(auto& v, auto& self) { v(1, "text", self.text); }
+  bool operator==(const Prompted&) const = default;
+};
+
 // In a control log: stops its scope. The append raises the log's barrier.
 struct HaltRaised {
   static constexpr std::uint16_t kKind = 20;
@@ -509,8 +552,8 @@ struct UnknownEntry {
 
 using Body = std::variant<SessionOpened, EpochElected, IntentProposed, Vote, Held, Decision,
                           Attempt, Outcome, Delivered, Replayed, Probed, TaskStarted, Refused,
-                          HaltRaised, HaltLifted, PolicyActivated, BudgetReserved, BudgetSettled,
-                          ToolPinned, ToolRefused, UnknownEntry>;
+                          Prompted, HaltRaised, HaltLifted, PolicyActivated, BudgetReserved,
+                          BudgetSettled, ToolPinned, ToolRefused, UnknownEntry>;
 
 struct Entry {
   Position position;  // 0 until it is sequenced

@@ -198,6 +198,10 @@ public:
     return true;
   }
 
+  bool operator()(const Prompted&) {
+    return state_.epoch.value != 0 && entry_.epoch == state_.epoch;
+  }
+
   bool operator()(const BudgetReserved& reserved) { return fold_budget(state_.budgets, reserved); }
   bool operator()(const BudgetSettled& settled) { return fold_budget(state_.budgets, settled); }
 

@@ -106,7 +106,7 @@ TEST(Golden, EveryKindOfVersionOne) {
   // A later file has the kinds that came since, and the others once more.
   write_if_missing("kinds-4.txt", written);
   std::set<std::string> kinds;
-  for (const auto* file : {"kinds-1.txt", "kinds-2.txt", "kinds-4.txt"}) {
+  for (const auto* file : {"kinds-1.txt", "kinds-2.txt", "kinds-3.txt", "kinds-4.txt"}) {
     for (const auto& entry : check(file)) kinds.insert(name_of(entry.body));
   }
   // UnknownEntry among them.

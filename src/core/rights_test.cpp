@@ -8,15 +8,16 @@ namespace gavel {
 namespace {
 
 const std::vector<Body> kBodies = {
-    SessionOpened{},   EpochElected{},   IntentProposed{}, Vote{},       Held{},
-    Decision{},        Attempt{},        Outcome{},        Delivered{},  Replayed{},
-    Probed{},          TaskStarted{},    Refused{},        HaltRaised{}, HaltLifted{},
-    PolicyActivated{}, BudgetReserved{}, BudgetSettled{},  ToolPinned{}, ToolRefused{}};
+    SessionOpened{}, EpochElected{},    IntentProposed{}, Vote{},          Held{},
+    Decision{},      Attempt{},         Outcome{},        Delivered{},     Replayed{},
+    Probed{},        TaskStarted{},     Refused{},        Prompted{},      HaltRaised{},
+    HaltLifted{},    PolicyActivated{}, BudgetReserved{}, BudgetSettled{}, ToolPinned{},
+    ToolRefused{}};
 
 TEST(Rights, EveryRoleAppendsItsKindsAndNoOther) {  // I10
   using Names = std::set<std::string>;
   const std::pair<Role, Names> table[] = {
-      {Role::driver, {"session_opened", "epoch_elected", "intent"}},
+      {Role::driver, {"session_opened", "epoch_elected", "intent", "prompt"}},
       {Role::voter, {"vote"}},
       {Role::decider,
        {"held", "decision", "refused", "replayed", "budget_reserved", "budget_settled",

@@ -37,6 +37,8 @@ inline std::vector<Body> sample_bodies() {
   vote.digest = digest_of("arguments");
   vote.effect = Effect::write;
   vote.policy_version = "v1";
+  vote.provenance = {{"sql", Origin::untrusted, Position{12}, "tickets__read", "drop table users"},
+                     {"note", Origin::model, Position{}, "", "by hand"}};
   Decision decision;
   decision.intent = IntentId{3};
   decision.ruling = Ruling::commit;
@@ -71,6 +73,7 @@ inline std::vector<Body> sample_bodies() {
       Probed{IntentId{3}, ProbeVerdict::absent, "not there", elsewhere},
       TaskStarted{IntentId{3}, 2, "task-9", "2025-11-25", Duration{500}},
       Refused{Principal{"zombie"}, Epoch{1}, "propose", "stale_epoch", "older"},
+      Prompted{Payload::of(R"("delete the old backups")")},
       HaltRaised{HaltMode::freeze, "incident"},
       HaltLifted{"over"},
       PolicyActivated{"v2", Payload::of("version: 1\n")},

@@ -200,6 +200,8 @@ template <>
 inline constexpr std::uint64_t kEnumMax<HaltMode> = 1;
 template <>
 inline constexpr std::uint64_t kEnumMax<KeySource> = 2;
+template <>
+inline constexpr std::uint64_t kEnumMax<Origin> = 4;
 
 template <>
 inline constexpr std::uint64_t kEnumMax<Phase> = 4;

@@ -89,6 +89,7 @@ private:
   asio::awaitable<Answer> permit(Request& request);
   asio::awaitable<Answer> ask(Request& request, Performer performer);
   asio::awaitable<Answer> report(Request& request);
+  asio::awaitable<Answer> tell(Request& request);
   asio::awaitable<Answer> session_answer(LogId session);
 
   // api_control.cpp

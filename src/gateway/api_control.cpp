@@ -169,6 +169,7 @@ asio::awaitable<Api::Answer> Api::explain(Request& request) {
     co_return fail(ErrorCode::invalid_argument, "\"arguments\" must be a JSON object");
   }
   call.arguments = arguments != nullptr ? arguments : &no_arguments;
+  call.trace = harness_.tracer(call.session, call.tool, *call.arguments);
   // What the server says of its tool counts too, where it is known.
   if (const auto tools = co_await harness_.tools(
           request.caller, std::string(split_tool_name(call.tool).first), HeldTools::shown)) {

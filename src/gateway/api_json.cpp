@@ -62,9 +62,11 @@ json::object pending_json(const PendingView& pending, const PayloadReader& read)
   const auto& proposal = open.proposal;
   json::array votes;
   json::array approved_by;
+  json::array provenance;
   std::string reason;
   std::string rule;
   for (const auto& vote : open.votes) {
+    for (const auto& origin : vote.provenance) provenance.push_back(to_json(origin));
     if (rule.empty() && !vote.rule.empty()) {
       rule = vote.rule;
       reason = vote.reason;
@@ -93,6 +95,7 @@ json::object pending_json(const PendingView& pending, const PayloadReader& read)
       {"expires_at", open.hold ? time_or_null(open.hold->expires_at) : json::value(nullptr)},
   };
   out["approved_by"] = std::move(approved_by);
+  out["provenance"] = std::move(provenance);
   out["votes"] = std::move(votes);
   return out;
 }
@@ -195,6 +198,10 @@ json::object explanation_json(const Explanation& explanation) {
       {"reason", assessment.reason},
       {"policy_version", assessment.policy_version},
   };
+  out["provenance"] = json::array();
+  for (const auto& origin : assessment.provenance) {
+    out["provenance"].as_array().push_back(to_json(origin));
+  }
   out["rules"] = std::move(rules);
   return out;
 }

@@ -47,6 +47,14 @@ Status check_texts(const json::value& body, std::initializer_list<std::string_vi
   return {};
 }
 
+// The driver's, where the request names it.
+Result<std::optional<Epoch>> epoch_of(const json::value& body) {
+  if (find(body, "epoch") == nullptr) return std::nullopt;
+  const auto epoch = int_or(body, "epoch", 0);
+  if (epoch < 1) return fail(ErrorCode::invalid_argument, "\"epoch\" must be 1 or more");
+  return Epoch{static_cast<std::uint64_t>(epoch)};
+}
+
 }  // namespace
 
 asio::awaitable<Api::Answer> Api::health(Request&) {
@@ -207,11 +215,9 @@ asio::awaitable<Api::Answer> Api::ask(Request& request, Performer performer) {
   }
   const auto arguments = json_slice(request.exchange.request().body, {"arguments"});
   call.arguments = arguments.empty() ? "{}" : std::string(arguments);
-  if (find(body, "epoch") != nullptr) {
-    const auto epoch = int_or(body, "epoch", 0);
-    if (epoch < 1) co_return fail(ErrorCode::invalid_argument, "\"epoch\" must be 1 or more");
-    call.epoch = Epoch{static_cast<std::uint64_t>(epoch)};
-  }
+  const auto epoch = epoch_of(body);
+  if (!epoch) co_return std::unexpected(epoch.error());
+  call.epoch = *epoch;
   const auto wait = int_or(body, "wait_ms", kWaitDefault);
   if (wait < 0 || wait > kWaitMax) {
     co_return fail(ErrorCode::invalid_argument,
@@ -276,6 +282,32 @@ asio::awaitable<Api::Answer> Api::report(Request& request) {
   const auto intent = co_await harness_.report(std::move(report));
   if (!intent) co_return std::unexpected(intent.error());
   co_return write_json(json::object{{"intent", intent->value}});
+}
+
+asio::awaitable<Api::Answer> Api::tell(Request& request) {
+  const auto& body = *request.body;
+  if (const auto valid = check_texts(body, {"text", "client"}); !valid) {
+    co_return std::unexpected(valid.error());
+  }
+  PromptRequest prompt;
+  prompt.session = LogId{request.parameters[0]};
+  prompt.caller = request.caller;
+  prompt.client = std::string(string_or(body, "client", "api"));
+  prompt.text = std::string(string_or(body, "text"));
+  if (const auto valid = check_log_name(prompt.session); !valid) {
+    co_return std::unexpected(valid.error());
+  }
+  if (prompt.text.empty()) {
+    co_return fail(ErrorCode::invalid_argument, "\"text\" is missing: what the person said");
+  }
+  const auto epoch = epoch_of(body);
+  if (!epoch) co_return std::unexpected(epoch.error());
+  prompt.epoch = *epoch;
+  const auto session = prompt.session;
+  if (const auto told = co_await harness_.tell(std::move(prompt)); !told) {
+    co_return std::unexpected(told.error());
+  }
+  co_return co_await session_answer(session);
 }
 
 }  // namespace gavel

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.hpp"
+#include "core/provenance.hpp"
 #include "policy/compiled_policy.hpp"
 #include "policy/own_tools.hpp"
 #include "policy/shell.hpp"
@@ -46,6 +47,23 @@ PathContext path_context_of(const json::value& arguments) {
   const std::string directory(string_or(arguments, "directory"));
   if (directory.starts_with('/')) context.directories.push_back(directory);
   return context;
+}
+
+bool is_among(const auto& list, const auto& item) {
+  return std::ranges::find(list, item) != list.end();
+}
+
+// The argument that a part is of: "filter" of "filter/table".
+std::string_view argument_of(const ArgumentOrigin& origin) {
+  return std::string_view(origin.argument).substr(0, origin.argument.find('/'));
+}
+
+std::string listed_origins(const std::vector<Origin>& origins) {
+  std::string names;
+  for (const Origin origin : origins) {
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", to_string(origin));
+  }
+  return names;
 }
 
 std::string default_reason(const Defaults& defaults, Verdict verdict, Effect effect,
@@ -182,6 +200,7 @@ CompiledPolicy::CompiledPolicy(PolicyContent content)
     }
   }
   // What the file says of a tool counts instead.
+  traces_ = std::ranges::any_of(places_, &Place::has_origins);
   const ServerSpec* own = listed("own__").server;
   for (const auto& [name, tool] : own_tools().tools) {
     catalogue_.emplace(tool_name(kOwnToolset, name), Listed{own, &tool});
@@ -198,6 +217,7 @@ CompiledPolicy::Place CompiledPolicy::make_place(std::size_t rule) {
   for (const Effect effect : spec.effects) {
     place.effects = static_cast<std::uint8_t>(place.effects | 1u << static_cast<unsigned>(effect));
   }
+  place.has_origins = !spec.origins.empty();
   place.has_condition = spec.arguments.has_value();
   if (!place.has_condition) return place;
   if (auto program = SchemaProgram::compile(*spec.arguments, {}, keys_)) {
@@ -219,6 +239,12 @@ CompiledPolicy::Listed CompiledPolicy::listed(std::string_view name) const {
                    [&](const ServerSpec& other) { return other.name == server_name; });
   if (server != content_.servers.end()) return {&*server, nullptr};
   return {server_name == kOwnToolset ? &own_tools() : nullptr, nullptr};
+}
+
+bool CompiledPolicy::trusts_results(const std::string& name) const {
+  const Listed found = listed(name);
+  const bool server = found.server != nullptr && found.server->trusted;
+  return found.tool == nullptr ? server : found.tool->trusted.value_or(server);
 }
 
 const ToolSpec* CompiledPolicy::tool(const std::string& name) const {
@@ -316,31 +342,51 @@ CompiledPolicy::Answer CompiledPolicy::ask_condition(const Place& place,
   return Answer::cannot_tell;
 }
 
-bool CompiledPolicy::holds(const Place& place, Effect effect, Timestamp now,
-                           const json::value& arguments, SharedLookups& lookups) const {
-  if (!in_effects(place, effect)) return false;
+const std::vector<ArgumentOrigin>& CompiledPolicy::origins_of(Judged& judged) const {
+  if (!judged.origins) {
+    judged.origins =
+        judged.call.trace
+            ? judged.call.trace([this](const std::string& tool) { return trusts_results(tool); })
+            : std::vector<ArgumentOrigin>{};
+  }
+  return *judged.origins;
+}
+
+const ArgumentOrigin* CompiledPolicy::find_origin(const Rule& rule, Judged& judged) const {
+  const auto is_meant = [&](const ArgumentOrigin& part) {
+    const Origin origin = part.origin == Origin::lost ? Origin::untrusted : part.origin;
+    return is_among(rule.origins, origin) &&
+           (rule.traced.empty() || is_among(rule.traced, argument_of(part)));
+  };
+  const auto& origins = origins_of(judged);
+  const auto found = std::ranges::find_if(origins, is_meant);
+  return found == origins.end() ? nullptr : &*found;
+}
+
+bool CompiledPolicy::holds(const Place& place, Judged& judged, SharedLookups& lookups) const {
+  if (!in_effects(place, judged.effect)) return false;
   if (place.has_guard && !lookups.may_satisfy(place.guard, keys_.name(place.guard.key))) {
     return false;
   }
-  if (place.has_window && !in_window(content_.rules[place.rule], now)) return false;
-  const Answer answer = ask_condition(place, arguments, lookups, nullptr);
+  const Rule& rule = content_.rules[place.rule];
+  if (place.has_window && !in_window(rule, judged.call.now)) return false;
+  const Answer answer = ask_condition(place, judged.arguments, lookups, nullptr);
   // Fail closed: what cannot be told holds, except where it would loosen.
-  return answer == Answer::matches ||
-         (answer == Answer::cannot_tell && place.verdict != Verdict::allow);
+  if (answer == Answer::differs) return false;
+  if (answer == Answer::cannot_tell && place.verdict == Verdict::allow) return false;
+  return !place.has_origins || !judged.call.trace || find_origin(rule, judged) != nullptr;
 }
 
-const Rule* CompiledPolicy::deciding_rule(const Call& call, Effect effect) const {
+const Rule* CompiledPolicy::deciding_rule(Judged& judged) const {
   if (content_.rules.empty()) return nullptr;
-  RuleSet candidates = tools_.match(call.tool);
-  candidates.keep(principals_.match(call.principal.value));
-  candidates.keep(sessions_.match(call.session.value));
-  const json::value none = json::object{};
-  const json::value& arguments = arguments_of(call, none);
-  SharedLookups lookups(arguments.if_object(), keys_.size());
+  RuleSet candidates = tools_.match(judged.call.tool);
+  candidates.keep(principals_.match(judged.call.principal.value));
+  candidates.keep(sessions_.match(judged.call.session.value));
+  SharedLookups lookups(judged.arguments.if_object(), keys_.size());
   const Rule* deciding = nullptr;
   candidates.visit([&](std::size_t number) {
     const Place& place = places_[number];
-    if (!holds(place, effect, call.now, arguments, lookups)) return false;
+    if (!holds(place, judged, lookups)) return false;
     deciding = &content_.rules[place.rule];
     return true;
   });
@@ -367,7 +413,17 @@ std::vector<BudgetClaim> CompiledPolicy::claims(const Call& call) const {
   return claims;
 }
 
-Assessment CompiledPolicy::make_assessment(const Call& call, const Listed& listed,
+std::string CompiledPolicy::reason_of(const Rule& rule, Judged& judged,
+                                      const Classed& classed) const {
+  std::string reason = rule.reason.empty()
+                           ? fmt::format("{} ({}): rule \"{}\" says {}", to_string(classed.effect),
+                                         classed.reason, rule.name, to_string(rule.verdict))
+                           : rule.reason;
+  const ArgumentOrigin* part = rule.origins.empty() ? nullptr : find_origin(rule, judged);
+  return part == nullptr ? reason : fmt::format("{} [{}]", reason, to_text(*part));
+}
+
+Assessment CompiledPolicy::make_assessment(Judged& judged, const Listed& listed,
                                            const Classed& classed, const Rule* rule) const {
   Assessment result;
   result.policy_version = content_.version;
@@ -377,17 +433,14 @@ Assessment CompiledPolicy::make_assessment(const Call& call, const Listed& liste
   if (const ToolSpec* tool = listed.tool) {
     if (tool->timeout) result.timeout = *tool->timeout;
     result.has_probe = tool->probe.has_value();
-    result.idempotent = tool->idempotent.value_or(false) && call.hints.idempotent != false;
+    result.idempotent = tool->idempotent.value_or(false) && judged.call.hints.idempotent != false;
   }
   if (classed.effect == Effect::read) result.idempotent = true;
   if (listed.tool != nullptr && result.idempotent) result.attempts_max = listed.tool->attempts_max;
   if (rule != nullptr) {
     result.verdict = rule->verdict;
     result.rule = rule->name;
-    result.reason = rule->reason.empty()
-                        ? fmt::format("{} ({}): rule \"{}\" says {}", to_string(classed.effect),
-                                      classed.reason, rule->name, to_string(rule->verdict))
-                        : rule->reason;
+    result.reason = reason_of(*rule, judged, classed);
   } else {
     result.verdict = content_.defaults.of(classed.effect);
     result.rule = fmt::format("defaults.{}", to_string(classed.effect));
@@ -395,19 +448,28 @@ Assessment CompiledPolicy::make_assessment(const Call& call, const Listed& liste
         default_reason(content_.defaults, result.verdict, classed.effect, classed.reason);
   }
   if (result.verdict == Verdict::two_step) result.delay = content_.defaults.two_step_delay;
-  result.budgets = claims(call);
+  result.budgets = claims(judged.call);
+  // Whoever decides about a held call is shown where it comes from, whatever rule held it.
+  if (traces_ && result.verdict != Verdict::allow) origins_of(judged);
+  if (judged.origins) {
+    result.provenance = *judged.origins;
+    if (result.provenance.size() > kOriginsMax) result.provenance.resize(kOriginsMax);
+  }
   return result;
 }
 
 Assessment CompiledPolicy::assess(const Call& call) const {
   const Listed found = listed(call.tool);
   const Classed classed = classify(call, found);
-  return make_assessment(call, found, classed, deciding_rule(call, classed.effect));
+  const json::value none = json::object{};
+  Judged judged{call, arguments_of(call, none), classed.effect, {}};
+  const Rule* deciding = deciding_rule(judged);
+  return make_assessment(judged, found, classed, deciding);
 }
 
-std::string CompiledPolicy::why_not(const Place& place, const Call& call, Effect effect,
-                                    const json::value& arguments) const {
+std::string CompiledPolicy::why_not(const Place& place, Judged& judged) const {
   const Rule& spec = content_.rules[place.rule];
+  const Call& call = judged.call;
   if (!matches_any(spec.tools, call.tool)) {
     return "tool does not match " + listed_globs(spec.tools);
   }
@@ -417,8 +479,8 @@ std::string CompiledPolicy::why_not(const Place& place, const Call& call, Effect
   if (!matches_any(spec.sessions, call.session.value)) {
     return "session does not match " + listed_globs(spec.sessions);
   }
-  if (!in_effects(place, effect)) {
-    return fmt::format("effect {} is not among its effects", to_string(effect));
+  if (!in_effects(place, judged.effect)) {
+    return fmt::format("effect {} is not among its effects", to_string(judged.effect));
   }
   if (!in_window(spec, call.now)) {
     const auto [from, to] = *spec.utc_minutes;
@@ -427,27 +489,30 @@ std::string CompiledPolicy::why_not(const Place& place, const Call& call, Effect
   }
   SharedLookups lookups(nullptr, 0);
   SchemaMismatch mismatch;
-  switch (ask_condition(place, arguments, lookups, &mismatch)) {
-    case Answer::matches:
-      return "";
-    case Answer::cannot_tell:
-      return spec.verdict == Verdict::allow ? "its condition cannot be evaluated: it may not allow"
-                                            : "";
-    case Answer::differs:
-      break;
+  const Answer answer = ask_condition(place, judged.arguments, lookups, &mismatch);
+  if (answer == Answer::differs) {
+    return fmt::format("arguments{}: {}", mismatch.pointer, mismatch.text);
   }
-  return fmt::format("arguments{}: {}", mismatch.pointer, mismatch.text);
+  if (answer == Answer::cannot_tell && spec.verdict == Verdict::allow) {
+    return "its condition cannot be evaluated: it may not allow";
+  }
+  if (place.has_origins && call.trace && find_origin(spec, judged) == nullptr) {
+    return fmt::format("no argument{} comes from: {}",
+                       spec.traced.empty() ? "" : " among " + listed_globs(spec.traced),
+                       listed_origins(spec.origins));
+  }
+  return "";
 }
 
 Explanation CompiledPolicy::explain(const Call& call) const {
   const Listed found = listed(call.tool);
   const Classed classed = classify(call, found);
-  const Rule* deciding = deciding_rule(call, classed.effect);
-  Explanation explanation;
-  explanation.assessment = make_assessment(call, found, classed, deciding);
-  explanation.effect_reason = classed.reason;
   const json::value none = json::object{};
-  const json::value& arguments = arguments_of(call, none);
+  Judged judged{call, arguments_of(call, none), classed.effect, {}};
+  const Rule* deciding = deciding_rule(judged);
+  Explanation explanation;
+  explanation.assessment = make_assessment(judged, found, classed, deciding);
+  explanation.effect_reason = classed.reason;
   explanation.rules.resize(content_.rules.size());
   for (const Place& place : places_) {
     const Rule& rule = content_.rules[place.rule];
@@ -455,7 +520,7 @@ Explanation CompiledPolicy::explain(const Call& call) const {
     trace.rule = rule.name;
     trace.line = rule.line;
     trace.verdict = rule.verdict;
-    trace.why = why_not(place, call, classed.effect, arguments);
+    trace.why = why_not(place, judged);
     trace.matched = trace.why.empty();
     if (trace.matched) {
       trace.why = &rule == deciding ? "decides"
@@ -493,8 +558,9 @@ bool CompiledPolicy::may_ever_call(const Principal& principal, const std::string
       const Place& place = places_[number];
       const Rule& rule = content_.rules[place.rule];
       if (!in_effects(place, effect)) return false;
-      always_denied = always_denied || (rule.verdict == Verdict::deny && anywhere(rule) &&
-                                        !rule.arguments && !rule.utc_minutes);
+      always_denied =
+          always_denied || (rule.verdict == Verdict::deny && anywhere(rule) && !rule.arguments &&
+                            !rule.utc_minutes && rule.origins.empty());
       perhaps_not = perhaps_not || rule.verdict != Verdict::deny;
       return always_denied;
     });

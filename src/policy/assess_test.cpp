@@ -345,6 +345,86 @@ TEST(MayEverCall, IsFalseOnlyWhereEveryCallIsDenied) {
   EXPECT_TRUE(may("defaults: {irreversible: deny}\n", "pg__execute"));
 }
 
+constexpr std::string_view kFromData = R"(
+rules:
+  - name: no orders from data
+    effects: [destructive, irreversible]
+    arguments_from: [untrusted]
+    verdict: deny
+    reason: ask the person first
+)";
+
+// A trace that says this, and how often it was asked for.
+struct Origins {
+  std::vector<ArgumentOrigin> parts;
+  int asked = 0;
+  Assessment assess(const Policy& policy, Asked& call) {
+    call.call.trace = [this](const auto&) {
+      ++asked;
+      return parts;
+    };
+    return policy.assess(call.call);
+  }
+};
+
+TEST(Assess, ARuleMayBeAboutWhereArgumentsComeFrom) {
+  const auto policy = policy_of(kFromData);
+  Asked wipe("pg__wipe", R"({"table":"users"})");
+  Origins origins{{{"table", Origin::untrusted, Position{12}, "tickets__read", "users"}}};
+  const Assessment denied = origins.assess(*policy, wipe);
+  EXPECT_EQ(denied.verdict, Verdict::deny);
+  EXPECT_EQ(denied.rule, "no orders from data");
+  EXPECT_EQ(denied.reason,
+            "ask the person first [argument `table`: \"users\" first appeared in the result of #12 "
+            "(tickets__read, untrusted)]");
+  EXPECT_EQ(denied.provenance, origins.parts);
+  origins.parts[0].origin = Origin::lost;
+  EXPECT_EQ(origins.assess(*policy, wipe).verdict, Verdict::deny);
+  for (const auto origin : {Origin::person, Origin::trusted, Origin::model}) {
+    origins.parts[0].origin = origin;
+    const Assessment held = origins.assess(*policy, wipe);
+    EXPECT_EQ(held.rule, "defaults.irreversible");
+    EXPECT_EQ(held.provenance, origins.parts);  // for whoever decides
+  }
+  // What cannot be told holds.
+  wipe.call.trace = nullptr;
+  EXPECT_EQ(policy->assess(wipe.call).verdict, Verdict::deny);
+}
+
+TEST(Assess, TrustOfAnAgentsOwnToolsIsSaidForAllAndForEach) {
+  const auto policy = parse_policy(
+      "servers: {own: {trusted: true, tools: {fetch: {effect: write, trusted: false}}}}", "f");
+  ASSERT_TRUE(policy) << policy.error().message;
+  EXPECT_TRUE((*policy)->trusts_results("own__read"));
+  EXPECT_TRUE((*policy)->trusts_results("own__cursor.New"));
+  EXPECT_FALSE((*policy)->trusts_results("own__fetch"));
+}
+
+TEST(Assess, OnlyTheTracedArgumentsCount) {
+  const auto policy = policy_of(
+      "rules: [{name: a, arguments_from: [untrusted, model], traced: [to], verdict: deny}]");
+  Asked send("pg__refund");
+  Origins origins{{{"body", Origin::untrusted, Position{12}, "t", "x"},
+                   {"tokens", Origin::untrusted, Position{12}, "t", "x"}}};
+  EXPECT_EQ(origins.assess(*policy, send).verdict, Verdict::ask);
+  const auto explained = policy->explain(send.call);
+  EXPECT_EQ(explained.rules[0].why, "no argument among to comes from: untrusted, model");
+  origins.parts.push_back({"to/0", Origin::model, {}, "", "x"});
+  EXPECT_EQ(origins.assess(*policy, send).verdict, Verdict::deny);
+}
+
+TEST(Assess, NothingIsTracedThatNoRuleAsksFor) {
+  Asked wipe("pg__wipe");
+  Asked list("pg__list");
+  Origins origins;
+  origins.assess(*policy_of(""), wipe);
+  origins.assess(*policy_of(kFromData), list);
+  EXPECT_EQ(origins.asked, 0);
+  origins.assess(*policy_of(kFromData), wipe);
+  EXPECT_EQ(origins.asked, 1);
+  EXPECT_TRUE(policy_of(kFromData)->may_ever_call(Principal{"agent"}, "pg__wipe"));
+}
+
 TEST(Assess, AgreesWithTryingEachRule) {
   std::string rules = "rules:\n";
   const std::vector<std::string> globs = {"*",     "pg__*",  "*__list", "pg__li?t", "p?__*",

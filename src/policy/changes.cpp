@@ -12,6 +12,7 @@ ServerSpec connection_of(const ServerSpec& server) {
   bare.pins = unset.pins;
   bare.flags = unset.flags;
   bare.result_limit = unset.result_limit;
+  bare.trusted = unset.trusted;
   return bare;
 }
 

@@ -93,6 +93,7 @@ public:
   Assessment assess(const Call& call) const override;
   Explanation explain(const Call& call) const override;
   bool may_ever_call(const Principal& principal, const std::string& tool) const override;
+  bool trusts_results(const std::string& tool) const override;
   const ToolSpec* tool(const std::string& name) const override;
 
 private:
@@ -112,8 +113,16 @@ private:
     bool has_window = false;
     bool has_condition = false;
     bool has_guard = false;
+    bool has_origins = false;
     SchemaGuard guard;
     std::shared_ptr<const SchemaProgram> condition;  // null where it did not compile
+  };
+  // A call while it is judged: its trace is made when the first rule asks for it.
+  struct Judged {
+    const Call& call;
+    const json::value& arguments;
+    Effect effect = Effect::destructive;
+    std::optional<std::vector<ArgumentOrigin>> origins;
   };
   enum class Answer { matches, differs, cannot_tell };
 
@@ -128,14 +137,16 @@ private:
   static bool in_window(const Rule& rule, Timestamp now);
   static Answer ask_condition(const Place& place, const json::value& arguments,
                               SharedLookups& lookups, SchemaMismatch* why);
+  const std::vector<ArgumentOrigin>& origins_of(Judged& judged) const;
+  // The first part of an argument that comes from where the rule says; null where there is none.
+  const ArgumentOrigin* find_origin(const Rule& rule, Judged& judged) const;
   // Whether the rest of the rule, beside its globs, holds for the call.
-  bool holds(const Place& place, Effect effect, Timestamp now, const json::value& arguments,
-             SharedLookups& lookups) const;
-  std::string why_not(const Place& place, const Call& call, Effect effect,
-                      const json::value& arguments) const;
-  const Rule* deciding_rule(const Call& call, Effect effect) const;
-  Assessment make_assessment(const Call& call, const Listed& listed, const Classed& classed,
+  bool holds(const Place& place, Judged& judged, SharedLookups& lookups) const;
+  std::string why_not(const Place& place, Judged& judged) const;
+  const Rule* deciding_rule(Judged& judged) const;
+  Assessment make_assessment(Judged& judged, const Listed& listed, const Classed& classed,
                              const Rule* rule) const;
+  std::string reason_of(const Rule& rule, Judged& judged, const Classed& classed) const;
   std::vector<BudgetClaim> claims(const Call& call) const;
 
   PolicyContent content_;
@@ -145,6 +156,7 @@ private:
   GlobIndex principals_;
   GlobIndex sessions_;
   std::unordered_map<std::string, Listed> catalogue_;
+  bool traces_ = false;  // a rule is about where arguments come from
 };
 
 }  // namespace gavel

@@ -14,6 +14,7 @@ constexpr double kDay = 24 * kHour;
 constexpr std::array<std::string_view, 4> kEffects = {"read", "write", "destructive",
                                                       "irreversible"};
 constexpr std::array<std::string_view, 4> kVerdicts = {"allow", "ask", "two_step", "deny"};
+constexpr std::array<std::string_view, 4> kOrigins = {"person", "trusted", "model", "untrusted"};
 constexpr std::array<std::string_view, 4> kScopes = {"session", "agent", "toolset", "everything"};
 
 constexpr std::array<std::string_view, 4> kPins = {"off", "first_use", "first_list", "ask"};
@@ -127,6 +128,10 @@ constexpr Option kToolOptions[] = {
             "follows within a tenth of a second, and a crash in between leaves no trace of it. "
             "Only with `effect: read`; a call that is classed as more waits all the same.",
      .preset = "false"},
+    {.name = "trusted",
+     .kind = flag,
+     .doc = "Whether arguments may come from its results: nobody outside can put text into them. "
+            "The server's `trusted` where unset."},
 };
 constexpr OptionGroup kTool = {"tool", "One tool of a server, by the server's own name.",
                                kToolOptions};
@@ -238,6 +243,10 @@ constexpr Option kServerOptions[] = {
      .preset = "1048576",
      .min = kResultMin,
      .max = kResultMax},
+    {.name = "trusted",
+     .kind = flag,
+     .doc = "Whether the results of its tools are trusted, for rules with `arguments_from`.",
+     .preset = "false"},
     {.name = "tools",
      .kind = groups_by_name,
      .doc = "What is known of its tools. A tool that is not listed counts as destructive.",
@@ -307,6 +316,17 @@ constexpr Option kRuleOptions[] = {
      .doc =
          "JSON Schema; the rule matches calls whose arguments satisfy it. Name what must be there "
          "under `required`: a schema says nothing of members that are absent."},
+    {.name = "arguments_from",
+     .kind = choices,
+     .doc = "Where a part of an argument first appeared: what the `person` said, a `trusted` or an "
+            "`untrusted` result, nowhere before (`model`). Not for rules that allow. Empty: "
+            "wherever.",
+     .max = 4,
+     .choices = kOrigins},
+    {.name = "traced",
+     .kind = texts,
+     .doc = "Which arguments `arguments_from` is about, by name. Empty: all.",
+     .max = 64},
     {.name = "utc_time",
      .kind = utc_window,
      .doc = "Time of day in UTC, from and up to, `22:00-06:00`."},

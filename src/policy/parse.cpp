@@ -35,6 +35,13 @@ Verdict verdict_from(std::string_view word) {
   return Verdict::deny;
 }
 
+Origin origin_from(std::string_view word) {
+  for (const Origin origin : {Origin::person, Origin::trusted, Origin::model}) {
+    if (word == to_string(origin)) return origin;
+  }
+  return Origin::untrusted;
+}
+
 Duration duration_of(const json::value& settings, std::string_view key) {
   return Duration{int_or(settings, key, 0)};
 }
@@ -193,6 +200,7 @@ private:
     server.pins = pins_of(text_of(settings, "pins"));
     server.flags = flag_mode_of(text_of(settings, "flags"));
     server.result_limit = count_of(settings, "result_limit");
+    server.trusted = bool_or(settings, "trusted", false);
     if (name == kOwnToolset && !find_option(name, "timeout")) server.timeout = own_tools().timeout;
     if (const auto* rate = find(settings, "rate")) {
       const auto* per_second = find(*rate, "per_second");
@@ -371,6 +379,7 @@ private:
     if (find(settings, "result_limit") != nullptr) {
       tool.result_limit = count_of(settings, "result_limit");
     }
+    if (find(settings, "trusted") != nullptr) tool.trusted = bool_or(settings, "trusted", false);
     if (tool.attempts_max > 1 && tool.effect != Effect::read && tool.idempotent != true) {
       error({"servers", server, "tools", name, "retries"},
             "a call that may act twice cannot be retried; declare `idempotent: true` if the same "
@@ -464,6 +473,10 @@ private:
       rule.effects.push_back(effect_from(effect));
     }
     rule.arguments = schema_of(settings, "arguments");
+    for (const auto& origin : texts_of(settings, "arguments_from")) {
+      rule.origins.push_back(origin_from(origin));
+    }
+    rule.traced = texts_of(settings, "traced");
     if (const auto* window = find_array(settings, "utc_time")) {
       rule.utc_minutes = {static_cast<int>((*window)[0].get_int64()),
                           static_cast<int>((*window)[1].get_int64())};
@@ -477,10 +490,22 @@ private:
                                                   for_display(rule.name, 100), first->second));
     }
     check_tool_globs(rule.tools, {"rules", place, "tools"}, content);
+    check_origins(rule, place);
     if (rule.verdict == Verdict::allow && rule.arguments) {
       check_allowing_condition(*rule.arguments, {"rules", place, "arguments"});
     }
     return rule;
+  }
+
+  void check_origins(const Rule& rule, const std::string& place) {
+    if (rule.verdict == Verdict::allow && !rule.origins.empty()) {
+      error({"rules", place, "arguments_from"},
+            "a rule that allows cannot rest on it: where words first appeared is no proof of who "
+            "meant them; let another rule ask or deny what comes from elsewhere");
+    }
+    if (rule.origins.empty() && !rule.traced.empty()) {
+      error({"rules", place, "traced"}, "says nothing without `arguments_from`");
+    }
   }
 
   // Globs that can match nothing are typing errors more often than not.

@@ -31,8 +31,9 @@ servers:
     pins: first_list
     flags: warn
     result_limit: 2048
+    trusted: true
     tools:
-      query: {effect: read, sql: sql, retries: 2, result_limit: 4096}
+      query: {effect: read, sql: sql, retries: 2, result_limit: 4096, trusted: false}
       refund:
         effect: write
         idempotent: true
@@ -58,6 +59,8 @@ rules:
     sessions: ["night-*"]
     effects: [write, destructive]
     arguments: {type: object, required: [amount], properties: {amount: {maximum: 10}}}
+    arguments_from: [model, untrusted]
+    traced: [amount]
     utc_time: "22:00-06:00"
     verdict: two_step
     reason: at night, slowly
@@ -83,6 +86,13 @@ daemon: {listen: "[::1]:0", hold_patience: 5s, hold_patience_with_progress: 6s, 
   EXPECT_EQ(pg.flags, FlagMode::warn);
   EXPECT_EQ(pg.result_limit, 2048u);
   EXPECT_EQ((*policy)->tool("pg__query")->result_limit, 4096u);
+  EXPECT_TRUE(pg.trusted);
+  EXPECT_FALSE((*policy)->trusts_results("pg__query"));
+  EXPECT_TRUE((*policy)->trusts_results("pg__refund"));
+  EXPECT_TRUE((*policy)->trusts_results("pg__unlisted"));
+  EXPECT_FALSE((*policy)->trusts_results("web__fetch"));
+  EXPECT_FALSE((*policy)->trusts_results("own__read"));
+  EXPECT_FALSE((*policy)->trusts_results("plain"));
   const ToolSpec* refund = (*policy)->tool("pg__refund");
   ASSERT_NE(refund, nullptr);
   EXPECT_EQ(refund->effect, Effect::write);
@@ -107,7 +117,9 @@ daemon: {listen: "[::1]:0", hold_patience: 5s, hold_patience_with_progress: 6s, 
   EXPECT_EQ(rule.verdict, Verdict::two_step);
   EXPECT_EQ(rule.utc_minutes, std::pair(22 * 60, 6 * 60));
   EXPECT_THAT(rule.effects, testing::ElementsAre(Effect::write, Effect::destructive));
-  EXPECT_EQ(rule.line, 36);
+  EXPECT_THAT(rule.origins, testing::ElementsAre(Origin::model, Origin::untrusted));
+  EXPECT_THAT(rule.traced, testing::ElementsAre("amount"));
+  EXPECT_EQ(rule.line, 37);
   ASSERT_EQ((*policy)->budgets().size(), 1u);
   EXPECT_EQ((*policy)->budgets()[0].calls, 100u);
   EXPECT_EQ((*policy)->budgets()[0].wall_clock, Duration{600'000});
@@ -232,17 +244,22 @@ std::string rule_with(const std::string& rule) {
 
 INSTANTIATE_TEST_SUITE_P(
     Keys, BadPolicy,
-    testing::Values(BadFile{"typo", server_with("    tolls: {}\n"),
-                            "gavel.yaml:4:5: servers.pg.tolls: unknown key; did you mean `tools`?"},
-                    BadFile{
-                        "far_from_any", "xyzzy: 1\n",
-                        "gavel.yaml:1:1: xyzzy: unknown key; known are servers, defaults, rules"},
-                    BadFile{"twice", "rules: []\nrules: []\n",
-                            "gavel.yaml:2:1: `rules` stands twice; the first one is in line 1"},
-                    BadFile{"server_name", "servers: {Pg_1: {command: [a]}}\n",
-                            "gavel.yaml:1:11: servers.Pg_1: not a name"},
-                    BadFile{"missing", "rules:\n  - {name: a}\n", "rules[0]: `verdict` is missing"},
-                    BadFile{"merge_key", "a: &a {b: 1}\n<<: *a\n", "<<: unknown key"}));
+    testing::Values(
+        BadFile{"typo", server_with("    tolls: {}\n"),
+                "gavel.yaml:4:5: servers.pg.tolls: unknown key; did you mean `tools`?"},
+        BadFile{"far_from_any", "xyzzy: 1\n",
+                "gavel.yaml:1:1: xyzzy: unknown key; known are servers, defaults, rules"},
+        BadFile{"twice", "rules: []\nrules: []\n",
+                "gavel.yaml:2:1: `rules` stands twice; the first one is in line 1"},
+        BadFile{"server_name", "servers: {Pg_1: {command: [a]}}\n",
+                "gavel.yaml:1:11: servers.Pg_1: not a name"},
+        BadFile{"missing", "rules:\n  - {name: a}\n", "rules[0]: `verdict` is missing"},
+        BadFile{"traced_alone", rule_with("traced: [sql]"),
+                "rules[0].traced: says nothing without `arguments_from`"},
+        BadFile{"allow_by_origin", "rules: [{name: a, verdict: allow, arguments_from: [person]}]\n",
+                "rules[0].arguments_from: a rule that allows cannot rest on it"},
+        BadFile{"no_origin", rule_with("arguments_from: [lost]"), "lost"},
+        BadFile{"merge_key", "a: &a {b: 1}\n<<: *a\n", "<<: unknown key"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Values, BadPolicy,

@@ -8,6 +8,7 @@
 // destructive.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -51,6 +52,7 @@ struct ToolSpec {
   std::optional<std::uint64_t> result_limit;  // bytes; the server's where unset
   // Invariant I5 is waived: what a read found is told before it is durable. Only with Effect::read.
   bool answer_before_recorded = false;
+  std::optional<bool> trusted;  // whether its results are; the server's where unset
   bool operator==(const ToolSpec&) const = default;
 };
 
@@ -112,6 +114,7 @@ struct ServerSpec {
   Pins pins = Pins::first_use;
   FlagMode flags = FlagMode::hold;
   std::uint64_t result_limit = kResultLimit;  // bytes
+  bool trusted = false;                       // whether the results of its tools are
   std::map<std::string, ToolSpec> tools;
   bool operator==(const ServerSpec&) const = default;
 };
@@ -126,6 +129,10 @@ struct Rule {
   std::vector<std::string> sessions;     // globs; empty: any
   std::vector<Effect> effects;           // empty: any
   std::optional<json::value> arguments;  // JSON Schema; matches where the arguments satisfy it
+  // Matches where a part of an argument comes from one of them; empty: wherever from. `lost` counts
+  // as untrusted. Never in a rule that allows: a trace is no proof.
+  std::vector<Origin> origins;
+  std::vector<std::string> traced;  // the arguments that this is about; empty: all
   // Wall-clock window in minutes of the UTC day, [from, to); wraps at midnight.
   std::optional<std::pair<int, int>> utc_minutes;
   Verdict verdict = Verdict::deny;
@@ -178,6 +185,10 @@ struct ToolHints {
   std::optional<bool> idempotent;
 };
 
+// Where the parts of a call's arguments come from, by what `is_trusted` says of tools.
+using TraceArguments = std::function<std::vector<ArgumentOrigin>(
+    const std::function<bool(const std::string& tool)>& is_trusted)>;
+
 struct Call {
   Principal principal;
   LogId session;
@@ -185,6 +196,9 @@ struct Call {
   const json::value* arguments = nullptr;  // borrowed for the call of assess
   ToolHints hints;
   Timestamp now;
+  // Asked at most once, and only where a rule is about it. Empty: it cannot be told, and the rule
+  // matches.
+  TraceArguments trace;
 };
 
 // Why each rule did or did not decide, for `gavel policy explain`.
@@ -218,6 +232,8 @@ public:
   virtual Explanation explain(const Call& call) const = 0;
   // False where every call of this tool by this principal would be denied: it is then not listed.
   virtual bool may_ever_call(const Principal& principal, const std::string& tool) const = 0;
+  // Whether what the tool answers is trusted not to steer: arguments from elsewhere are untrusted.
+  virtual bool trusts_results(const std::string& tool) const = 0;
   // Null where the catalogue does not list the tool. Valid while the policy lives.
   virtual const ToolSpec* tool(const std::string& name) const = 0;
 };

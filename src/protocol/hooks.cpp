@@ -8,6 +8,7 @@
 
 #include "base/text.hpp"
 #include "protocol/hook_tools.hpp"
+#include "protocol/mcp.hpp"
 
 namespace gavel {
 namespace {
@@ -36,6 +37,7 @@ constexpr Moment kMoments[] = {
     {"PostToolUse", HookMoment::after},
     {"PostToolUseFailure", HookMoment::after, true},
     {"PermissionDenied", HookMoment::after, true},
+    {"UserPromptSubmit", HookMoment::prompt},
     {"BeforeTool", HookMoment::before},
     {"AfterTool", HookMoment::after},
     {"tool.execute.before", HookMoment::before},
@@ -144,6 +146,11 @@ public:
     const auto session = first_text(body_, {"session_id", "sessionID", "conversation_id"});
     if (session.empty()) return wrong("the event names no session");
     event_.session = fmt::format("{}/{}", to_string(program_), plain_name(session));
+    if (event_.moment == HookMoment::prompt) {
+      event_.prompt = string_or(body_, "prompt");
+      if (event_.prompt.empty()) return wrong("the event has no prompt");
+      return std::move(event_);
+    }
     event_.call_id = first_text(body_, {"tool_use_id", "callID"});
     tool_ = first_text(body_, {"tool_name", "tool"});
     if (tool_.empty()) return wrong("the event names no tool");
@@ -307,7 +314,8 @@ private:
       event_.failed = event_.failed || (error != nullptr && !error->is_null());
       text = write_json(*response);
     }
-    if (text.size() > kResultBytesMax) {
+    const bool cut = text.size() > kResultBytesMax;
+    if (cut) {
       text.resize(kResultBytesMax);
       while (!text.empty() && !is_valid_utf8(text)) text.pop_back();
       text += "\n(cut here)";
@@ -315,9 +323,11 @@ private:
     if (event_.failed) {
       event_.reason = text.empty() ? "the program says that it failed" : for_display(text, 500);
     }
-    event_.result = write_json(
-        json::object{{"content", json::array{json::object{{"type", "text"}, {"text", text}}}},
-                     {"isError", event_.failed}});
+    json::object result{{"content", json::array{json::object{{"type", "text"}, {"text", text}}}},
+                        {"isError", event_.failed}};
+    // The agent saw more than what is recorded.
+    if (cut) result["_meta"] = json::object{{meta::kCut, true}};
+    event_.result = write_json(result);
   }
 
   AgentProgram program_;

@@ -17,7 +17,8 @@ enum class AgentProgram { claude_code, codex, gemini, opencode, cursor };
 std::string_view to_string(AgentProgram program);
 std::optional<AgentProgram> agent_program_from(std::string_view name);
 
-enum class HookMoment { before, after };
+// prompt: the person said something, and no tool is used.
+enum class HookMoment { before, after, prompt };
 
 struct HookSettings {
   // Where the agent works, from where it has no say in it; empty: the event's workspace roots, or
@@ -42,6 +43,8 @@ struct HookEvent {
   bool failed = false;
   std::string result;  // JSON text of a CallToolResult
   std::string reason;  // of failed
+
+  std::string prompt;  // what the person said
 };
 
 // Errors: invalid_argument, with what is missing.

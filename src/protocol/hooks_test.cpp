@@ -7,6 +7,7 @@ namespace gavel {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 const HookSettings kSettings{"/w/a", "gavel", "http://127.0.0.1:7420"};
 
@@ -56,6 +57,34 @@ TEST(Hooks, ReadsWhatCameOfIt) {
   ASSERT_TRUE(failed);
   EXPECT_TRUE(failed->failed);
   EXPECT_EQ(failed->reason, "no such file");
+}
+
+TEST(Hooks, ReadsWhatThePersonSays) {
+  const auto event = read(
+      AgentProgram::codex,
+      R"({"session_id":"s","cwd":"/w","hook_event_name":"UserPromptSubmit","prompt":"tidy up"})");
+  ASSERT_TRUE(event) << event.error().message;
+  EXPECT_EQ(event->moment, HookMoment::prompt);
+  EXPECT_EQ(event->session, "codex/s");
+  EXPECT_EQ(event->prompt, "tidy up");
+  EXPECT_FALSE(read(AgentProgram::codex,
+                    R"({"session_id":"s","hook_event_name":"UserPromptSubmit","prompt":""})"));
+  EXPECT_FALSE(
+      read(AgentProgram::codex, R"({"hook_event_name":"UserPromptSubmit","prompt":"tidy up"})"));
+}
+
+TEST(Hooks, AResultThatIsCutSaysSo) {
+  const auto result_of = [](std::size_t bytes) {
+    return read(
+               AgentProgram::claude_code,
+               R"({"session_id":"s","cwd":"/w","hook_event_name":"PostToolUse","tool_name":"Read",)"
+               R"("tool_input":{"file_path":"a"},"tool_response":")" +
+                   std::string(bytes, 'x') + "\"}")
+        .value()
+        .result;
+  };
+  EXPECT_THAT(result_of(70'000), HasSubstr(R"("_meta":{"com.gavel/cut":true})"));
+  EXPECT_THAT(result_of(60'000), Not(HasSubstr("_meta")));
 }
 
 TEST(Hooks, ReadsTheFilesOfCodexsPatches) {

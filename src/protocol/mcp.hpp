@@ -85,6 +85,8 @@ inline constexpr std::string_view kProbeFor = "com.gavel/probeFor";
 inline constexpr std::string_view kReplayed = "com.gavel/replayed";
 // Not of _meta: the member of recorded arguments that holds what a further round brought.
 inline constexpr std::string_view kInput = "com.gavel/input";
+// Of a recorded result that is shorter than what the agent saw.
+inline constexpr std::string_view kCut = "com.gavel/cut";
 // Under which known clients send their own id of a call.
 inline constexpr std::string_view kClaudeToolUseId = "claudecode/toolUseId";
 inline constexpr std::string_view kCodexCallId = "callId";

@@ -27,6 +27,8 @@ void externalize(Entry& entry, std::vector<Blob>& blobs) {
     externalize_payload(outcome->result, blobs);
   } else if (auto* probed = std::get_if<Probed>(&entry.body)) {
     externalize_payload(probed->evidence, blobs);
+  } else if (auto* prompt = std::get_if<Prompted>(&entry.body)) {
+    externalize_payload(prompt->text, blobs);
   } else if (auto* policy = std::get_if<PolicyActivated>(&entry.body)) {
     externalize_payload(policy->source, blobs);
   } else if (auto* pinned = std::get_if<ToolPinned>(&entry.body)) {

@@ -101,6 +101,15 @@ struct ReportRequest {
   std::string reason;  // of failed and unknown
 };
 
+// What the person said to the agent, as the agent's program tells it.
+struct PromptRequest {
+  LogId session;
+  std::optional<Epoch> epoch;  // as in CallRequest
+  Caller caller;
+  std::string client;  // what the agent program says it is
+  std::string text;
+};
+
 struct SessionView {
   LogId session;
   Position tail;
@@ -190,6 +199,13 @@ public:
   // The caller wants it no more: a held one is aborted, a read ended, a task of its server asked to
   // stop. Errors: not_found, conflict (finished, or it can no longer be stopped).
   virtual asio::awaitable<Status> cancel(LogId session, IntentId intent, Caller caller) = 0;
+  // Records it, in a new session if need be; durable when it returns. Errors: stale_epoch,
+  // permission_denied (it takes the role driver), storage_failed.
+  virtual asio::awaitable<Status> tell(PromptRequest request) = 0;
+  // Where a call's arguments come from, by what the session's log holds when it is asked: for
+  // Call::trace. All that it is given must outlive it.
+  virtual TraceArguments tracer(const LogId& session, const std::string& tool,
+                                const json::value& arguments) = 0;
   // The caller has been given this intent's final answer.
   virtual void delivered(const LogId& session, IntentId intent) = 0;
   // Tools that this caller may ever call, in a stable order, of one server, or of all of

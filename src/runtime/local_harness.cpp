@@ -283,6 +283,8 @@ asio::awaitable<Result<std::vector<ToolView>>> LocalHarness::tools(Caller caller
       call.arguments = &no_arguments;
       call.hints = tool.hints;
       call.now = clock_.now();
+      // Without arguments there is nothing that could come from anywhere.
+      call.trace = [](const auto&) { return std::vector<ArgumentOrigin>{}; };
       const Assessment assessment = policy_->assess(call);
       ToolView view;
       view.name = tool_id;

@@ -1,7 +1,7 @@
 #pragma once
 // The Harness over one log engine in this process: what the daemon runs. The header
 // runtime/harness.hpp says what each method promises; the files local_harness_*.cpp hold them by
-// topic (calls, later, permits, actions, people, policy, trust).
+// topic (calls, later, permits, provenance, actions, people, policy, trust).
 
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 
+#include "core/provenance.hpp"
 #include "runtime/event.hpp"
 #include "runtime/executor.hpp"
 #include "runtime/harness.hpp"
@@ -56,6 +57,9 @@ public:
   asio::awaitable<Result<CallAnswer>> collect(LogId session, IntentId intent, Caller caller,
                                               SteadyTime patience, CallerSide side) override;
   asio::awaitable<Status> cancel(LogId session, IntentId intent, Caller caller) override;
+  asio::awaitable<Status> tell(PromptRequest request) override;
+  TraceArguments tracer(const LogId& session, const std::string& tool,
+                        const json::value& arguments) override;
   void delivered(const LogId& session, IntentId intent) override;
   asio::awaitable<Result<std::vector<ToolView>>> tools(Caller caller, std::string server,
                                                        HeldTools held) override;
@@ -150,6 +154,11 @@ private:
   void take_leave(Session& session, IntentId intent);
   void give_leave(Session& session, IntentId intent);
   void lose_elsewhere(Session& session);
+
+  // --- provenance (local_harness_provenance.cpp) ---
+  // What the session's log says up to what is sequenced.
+  Result<const Provenance*> provenance_of(const LogId& session);
+  std::set<std::string> constants_of_tool(const LogId& session, const std::string& tool) const;
 
   // --- actions (local_harness_actions.cpp) ---
   void perform(Session& session, const Action& action, const Batch& batch);
@@ -256,12 +265,20 @@ private:
       late_at_;  // when a server's list was last not waited for longer
   Event listed_;
   OnUpstreamNotice on_notice_;
+  struct TracedSession {
+    Provenance known;
+    std::uint64_t used = 0;
+  };
+  std::map<LogId, TracedSession> traced_;  // those that a rule asked about last
+  std::uint64_t traces_ = 0;
   std::vector<LogWaiter*> log_waiters_;
   std::unique_ptr<Subscription> subscription_;
   std::shared_ptr<bool> alive_;
   bool closing_ = false;
 };
 
+// How many sessions' provenance is kept in memory; that of others is read from the log anew.
+inline constexpr std::size_t kTracedSessions = 16;
 // How often a decision is taken anew when other appends keep coming first.
 inline constexpr int kDecideTries = 16;
 // How long an append may take to be durable before whoever waits for it is told that it is not

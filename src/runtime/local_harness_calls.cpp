@@ -149,6 +149,7 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::call(CallRequest request) {
   assessed.arguments = &*arguments;
   assessed.hints = tool.hints;
   assessed.now = clock_.now();
+  assessed.trace = tracer(request.session, request.tool, *arguments);
   Assessment assessment = policy_->assess(assessed);
 
   Propose command = command_of(request, *arguments, tool.upstream);

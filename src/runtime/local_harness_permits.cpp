@@ -102,6 +102,7 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::permit(CallRequest request) {
   assessed.tool = request.tool;
   assessed.arguments = &*arguments;
   assessed.now = clock_.now();
+  assessed.trace = tracer(request.session, request.tool, *arguments);
   Propose command = command_of(request, *arguments, std::string(toolset));
   command.assessment = policy_->assess(assessed);
   command.elsewhere = true;

@@ -49,7 +49,8 @@ asio::awaitable<Result<UpstreamListing>> list_all(Upstream& upstream, const Cloc
     request.method = method;
     request.params = cursor.empty() ? "{}" : write_json(json::object{{"cursor", cursor}});
     request.deadline = deadline;
-    // Some legacy servers list only what the client can take part in; whoever calls declares its own.
+    // Some legacy servers list only what the client can take part in; whoever calls declares its
+    // own.
     request.caller.capabilities = every_question();
     const UpstreamReply reply = co_await upstream.request(std::move(request));
     if (reply.delivery != Delivery::answered || reply.result.empty()) {

@@ -3,8 +3,11 @@
 //   - fold never fails, and an entry that it skips changes nothing but the tail and the counts;
 //   - what decide says next is applied: the runtime would end the process otherwise (I10);
 //   - an intent is decided once, has one attempt in flight and one final outcome (I2, I4);
+//   - where arguments come from can be told, the worst first;
 //   - the indexes of the state agree with each other, and the state survives its snapshot (I8).
+#include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <map>
 #include <set>
 
@@ -14,6 +17,7 @@
 #include "core/codec.hpp"
 #include "core/decide.hpp"
 #include "core/fold.hpp"
+#include "core/provenance.hpp"
 #include "core/react.hpp"
 #include "core/rights.hpp"
 #include "forged_entries.hpp"
@@ -120,12 +124,22 @@ public:
     }
     check_indexes(state_);
     ASSERT(twin_ == state_);
+    check_provenance();
     const auto restored = decode_snapshot(encode_snapshot(state_));
     ASSERT(restored && *restored == state_);
     (void)next_due(state_);
   }
 
 private:
+  void check_provenance() const {
+    ASSERT(provenance_.tail() == state_.tail);
+    const json::value arguments = json::object{{"n", 2}, {"text", "go on with it: 1"}};
+    const auto parts =
+        provenance_.trace(arguments, {}, [](const std::string& tool) { return tool == "t__a"; });
+    ASSERT(std::ranges::is_sorted(parts, std::greater(), &ArgumentOrigin::origin));
+    for (const auto& part : parts) ASSERT(part.source <= state_.tail && !to_text(part).empty());
+  }
+
   void command() {
     const IntentId some = fuzz::some_intent(bytes_, state_);
     switch (bytes_.pick(16)) {
@@ -187,6 +201,10 @@ private:
     const Folded folded = fold(state_, entry);
     const auto copy = decode(entry.position, encode(entry));
     ASSERT(copy && fold(twin_, *copy) == folded);
+    provenance_.add(*copy, [](const Payload& payload) -> Result<std::string> {
+      if (!payload.is_inline()) return fail(ErrorCode::not_found, "it is gone");
+      return payload.bytes;
+    });
     ASSERT(state_.tail == entry.position);
     if (folded == Folded::skipped) {
       check_skip(before, state_);
@@ -386,6 +404,7 @@ private:
   Bytes bytes_;
   State state_;
   State twin_;
+  Provenance provenance_;
   std::map<LogId, ControlState> control_;
   Timestamp now_{1'000'000};
   Auditor auditor_;

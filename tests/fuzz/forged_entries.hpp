@@ -121,7 +121,7 @@ inline Body forged_body(Bytes& bytes, const State& state) {
   const LogId session{bytes.pick(4) == 0 ? "other" : "s"};
   // Also one that is not there yet.
   const IntentId ahead{bytes.pick(4) == 0 ? state.tail.value + bytes.pick(8) : id.value};
-  switch (bytes.pick(21)) {
+  switch (bytes.pick(22)) {
     case 0:
       return SessionOpened{some_principal(bytes), "forged"};
     case 1:
@@ -163,6 +163,8 @@ inline Body forged_body(Bytes& bytes, const State& state) {
     case 19:
       return TaskStarted{id, bytes.pick(4), std::string(bytes.text()), "2026-07-28",
                          some_span(bytes)};
+    case 20:
+      return Prompted{Payload::of("\"go on\"")};
     default:
       return UnknownEntry{static_cast<std::uint16_t>(bytes.number(2)), std::string(bytes.text()),
                           bytes.byte()};

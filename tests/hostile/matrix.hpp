@@ -33,6 +33,7 @@ inline constexpr std::array kMatrix = {
     Row{"probed", "...x..."},
     Row{"task", "...x..."},
     Row{"refused", "..x...x"},
+    Row{"prompt", "x......"},
     Row{"halt", "....x.x", true},
     Row{"resume", "......x", true},
     Row{"policy_activated", "......x", true},
@@ -116,6 +117,7 @@ private:
     if (kind == "probed") return Probed{unknown, ProbeVerdict::unclear, "", {}};
     if (kind == "task") return TaskStarted{in_flight, 1, "t", "2026-07-28", {}};
     if (kind == "refused") return Refused{author, Epoch{1}, "x", "denied", "no"};
+    if (kind == "prompt") return Prompted{Payload::of("\"go on\"")};
     if (kind == "halt") return HaltRaised{};
     if (kind == "resume") return HaltLifted{};
     if (kind == "policy_activated") return PolicyActivated{"v2", {}};

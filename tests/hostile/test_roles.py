@@ -21,6 +21,7 @@ DOORS = (
     ("POST", "/v1/sessions/target/permits", {"tool": "own__shell", "arguments": {"command": "x"}},
      {"driver"}),
     ("POST", "/v1/sessions/target/outcomes", {"intent": 3, "kind": "ok"}, {"driver"}),
+    ("POST", "/v1/sessions/target/prompts", {"text": "go on"}, {"driver"}),
     ("POST", "/v1/sessions/target/intents/3/vote", {"verdict": "allow", "digest": DIGEST},
      {"approver"}),
     ("POST", "/v1/sessions/target/intents/3/resolve", {"kind": "ok"}, {"approver", "admin"}),

@@ -253,6 +253,7 @@ struct Model::Reader {
     ++session.counters.refused;
     ++model.coverage_["refused: " + refused.code];
   }
+  void operator()(const Prompted&) const {}
   void operator()(const BudgetReserved& reserved) const {
     model.reserve(session.budgets, entry, reserved, false);
   }
