@@ -65,7 +65,10 @@ TraceArguments LocalHarness::tracer(const LogId& id, const std::string& tool,
 Result<const Provenance*> LocalHarness::provenance_of(const LogId& id) {
   auto loaded = sessions_.get(id);
   if (!loaded) return std::unexpected(loaded.error());
-  const Session& session = *loaded;
+  Session& session = *loaded;
+  // What was told before it was recorded has its place in the log only then.
+  sessions_.flush(session);
+  if (!session.deferred.empty()) return fail(ErrorCode::busy, "the store does not take entries");
   if (!traced_.contains(id) && traced_.size() >= kTracedSessions) {
     traced_.erase(std::ranges::min_element(
         traced_, {}, [](const auto& element) { return element.second.used; }));

@@ -127,6 +127,18 @@ class Provenance(EndToEnd):
             self.gavel.api("POST", "/v1/sessions/work/prompts", {"text": "x"}, "agent")
         self.assertEqual(refused.exception.code, "stale_epoch")
 
+    def test_what_was_told_before_it_was_recorded_is_known_too(self):
+        early = "lines: {effect: read, answer_before_recorded: true}"
+        self.gavel = self.start(TRACED.replace("lines: {effect: read}", early))
+        for number in range(10):
+            session = f"early-{number}"
+            source = self.read(session)
+            answer = self.append(ORDER, session)
+            self.assertEqual(answer["kind"], "refused", answer)
+            self.assertEqual(
+                self.provenance(answer["intent"], session), [("text", "untrusted", source, ORDER)]
+            )
+
     def test_more_sessions_than_are_kept_in_memory(self):
         self.gavel = self.start(TRACED)
         sessions = [f"work-{number}" for number in range(18)]
