@@ -3,7 +3,8 @@
 does not. The witness is the database or the file system itself.
 
     incidents/run.py list
-    incidents/run.py run [NAME ...] [--json] [--binary PATH] [--verbose] [--narrated]
+    incidents/run.py run [NAME ...] [--agent PROGRAM] [--json] [--binary PATH] [--verbose]
+                         [--narrated]
 
 NAME is a number (1), a folder (01-nine-seconds) or a part of its name (zombie). The exit code is 0
 where every half showed what it must, 1 where one did not, 2 where something is missing."""
@@ -29,6 +30,7 @@ from lib import peers  # noqa: E402
 from lib.gavel import find_binary  # noqa: E402
 from lib.narrate import Narrator  # noqa: E402
 from lib.postgres import Postgres, programs  # noqa: E402
+from lib.programs import PROGRAMS  # noqa: E402
 from lib.world import World  # noqa: E402
 
 # One half of one incident must end within this; the longest takes some twenty seconds.
@@ -71,9 +73,10 @@ def chosen(incidents, names):
 
 
 class Runner:
-    def __init__(self, base, binary, say):
+    def __init__(self, base, binary, say, agent):
         self._base = base
         self._binary = binary
+        self._agent = agent
         self._say = say
         self._postgres = None
 
@@ -108,7 +111,7 @@ class Runner:
         return result
 
     def _half(self, play):
-        world = World(ROOT, self._base, self.postgres, self._binary, self._say)
+        world = World(ROOT, self._base, self.postgres, self._binary, self._say, self._agent)
         started = time.monotonic()
         error = None
         signal.alarm(HALF_LIMIT_S)
@@ -155,9 +158,11 @@ def list_incidents(as_json):
     return 0
 
 
-def prepare(binary, needs_binary):
+def prepare(binary, needs_binary, agent):
     """What every run needs, or a FileNotFoundError that says what to do."""
     programs()
+    if agent != "opencode" and not PROGRAMS[agent].is_installed():
+        raise FileNotFoundError(f"{PROGRAMS[agent].title} is missing; run tests/agents/install.sh")
     subprocess.run(
         [str(ROOT / "tests/peers/install.sh"), str(peers.directory(ROOT))],
         check=True,
@@ -177,7 +182,7 @@ def on_terminate(*_):
 def run_incidents(options):
     try:
         picked = chosen(catalogue(), options.names)
-        binary = prepare(options.binary, needs_binary=options.half != "without")
+        binary = prepare(options.binary, options.half != "without", options.agent)
     except (LookupError, OSError, subprocess.CalledProcessError) as error:
         print(f"incidents: {error}", file=sys.stderr)
         return 2
@@ -187,7 +192,7 @@ def run_incidents(options):
     say = Narrator(stream, options.narrated, options.verbose)
     base = Path(tempfile.mkdtemp(prefix="gavel-incidents-"))
     os.chmod(base, 0o755)
-    runner = Runner(base, binary, say)
+    runner = Runner(base, binary, say, options.agent)
     results = []
     try:
         for number, module in picked:
@@ -224,6 +229,9 @@ def main():
         "--verbose", action="store_true", help="show the programs' output on failure"
     )
     running.add_argument("--half", choices=["without", "with"], help="only this half")
+    running.add_argument(
+        "--agent", choices=list(PROGRAMS), default="opencode", help="that of 1, 2 and 16"
+    )
     running.add_argument("--keep", action="store_true", help="keep the temporary directory")
     options = parser.parse_args()
     if options.command == "list":

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from lib.model import Gate, behind, call, say
-from lib.opencode import gavel_server, local_server
 from lib.process import wait_until
 
 HERE = Path(__file__).resolve().parent
@@ -75,21 +74,17 @@ def without(world):
     gate = Gate()
     model = world.model(_script(gate))
     write = {"PG_ALLOW_WRITE": "true"}
-    agent = world.opencode(
+    agent = world.agent(
         model,
         {
-            "archive": local_server(
-                world.pg_server, {"DATABASE_URL": database.url(role=copier), **write}
-            ),
-            "orders": local_server(
-                world.pg_server, {"DATABASE_URL": database.url(role=cleaner), **write}
-            ),
+            "archive": (world.pg_server, {"DATABASE_URL": database.url(role=copier), **write}),
+            "orders": (world.pg_server, {"DATABASE_URL": database.url(role=cleaner), **write}),
         },
     )
     world.say.tell(
         "An agent remembers nothing between two runs. Whoever starts it again starts over."
     )
-    world.say.step(f"OpenCode is told: {TASK}")
+    world.say.step(f"{agent.title} is told: {TASK}")
     _kill_between(world, gate, world.run(agent, TASK))
     world.say.step("the agent is started again, with the same task")
     world.finish(world.run(agent, TASK))
@@ -114,14 +109,14 @@ def guarded(world):
     )
     gate = Gate()
     model = world.model(_script(gate))
-    agent = world.opencode(model, {"gavel": gavel_server()})
+    agent = world.agent(model, gavel=gavel)
     session = "move-orders"
 
     world.say.tell(
         "The same agent and the same task, but each call goes through a session of Gavel: what was "
         "done stands in its log, and no process has to remember it."
     )
-    world.say.step(f"OpenCode is told, through gavel run --session {session}: {TASK}")
+    world.say.step(f"{agent.title} is told, through gavel run --session {session}: {TASK}")
     _kill_between(world, gate, world.run(agent, TASK, gavel.through(session)))
     state = _state(database)
     world.check(

@@ -1,5 +1,5 @@
-"""A scripted model on loopback that speaks the real OpenAI chat-completions API, streaming
-included, so that an unmodified agent program runs a known course.
+"""A scripted model on loopback that speaks the real APIs of the agent programs (apis.py), streaming
+included, so that an unmodified program runs a known course.
 
 A script is a list of steps. The model picks its step by how many turns of its own it finds in the
 conversation, so it keeps no state: an agent that starts over gets the first step again, as from a
@@ -13,11 +13,13 @@ import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from .apis import api_for
+
 
 @dataclass
 class Call:
-    """One tool call. `tool` is the end of the name that the agent program offers: "pg_execute"
-    finds "pg_execute" as well as "gavel_pg__execute"."""
+    """One tool call. `tool` is the name that the agent program offers, or its end: "pg_execute"
+    finds "pg_execute" as well as "mcp__gavel__pg__execute"."""
 
     tool: str
     arguments: dict
@@ -78,34 +80,43 @@ def behind(gate, step):
     return Step(step.calls, step.text, gate)
 
 
-def _text_of(content):
-    if isinstance(content, str):
-        return content
-    return "".join(part.get("text", "") for part in content or [])
-
-
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_):
         pass
 
+    def do_HEAD(self):
+        self._json(200, {})
+
     def do_GET(self):
-        self._json(200, {"object": "list", "data": [{"id": "engineer", "object": "model"}]})
+        self._json(200, {"object": "list", "data": [], "models": []})
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        request = json.loads(body)
+        model = self.server.model
         try:
-            step = self.server.model.next_step(request)
+            api = api_for(self.path, json.loads(body))
+        except ValueError:
+            api = None
+        if api is None:
+            tokens = "count" in self.path.lower()
+            self._json(200, {"input_tokens": 100, "totalTokens": 100} if tokens else {})
+            return
+        try:
+            step = model.next_step(api)
         except Exception as error:
-            self.server.model.errors.append(error)
+            model.errors.append(error)
             self._json(400, {"error": {"message": str(error), "type": "invalid_request_error"}})
             return
         try:
             if step.gate:
                 step.gate.pass_through()
-            self._stream(step, request)
+            number = model.next_number()
+            if api.streamed:
+                self._stream(api, api.events(step, number))
+            else:
+                self._json(200, api.reply(step, number))
         except (BrokenPipeError, ConnectionResetError):
             pass
 
@@ -115,111 +126,78 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        if self.command != "HEAD":
+            self.wfile.write(data)
 
-    def _stream(self, step, request):
+    def _stream(self, api, events):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Cache-Control", "no-cache")
         self.send_header("Connection", "close")
         self.end_headers()
         self.close_connection = True
-        for choice in self._choices(step):
-            self._chunk({"choices": [{"index": 0, **choice}]})
-        self._chunk(
-            {
-                "choices": [],
-                "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120},
-            }
-        )
-        self.wfile.write(b"data: [DONE]\n\n")
-
-    def _choices(self, step):
-        yield {"delta": {"role": "assistant", "content": step.text or None}, "finish_reason": None}
-        for index, one in enumerate(step.calls):
-            number = self.server.model.next_call_number()
-            head = {"index": index, "id": f"call_{number}", "type": "function"}
-            yield {
-                "delta": {
-                    "tool_calls": [{**head, "function": {"name": one.tool, "arguments": ""}}]
-                },
-                "finish_reason": None,
-            }
-            text = json.dumps(one.arguments)
-            half = len(text) // 2
-            for part in (text[:half], text[half:]):
-                yield {
-                    "delta": {"tool_calls": [{"index": index, "function": {"arguments": part}}]},
-                    "finish_reason": None,
-                }
-        yield {"delta": {}, "finish_reason": "tool_calls" if step.calls else "stop"}
-
-    def _chunk(self, extra):
-        value = {
-            "id": "chatcmpl-1",
-            "object": "chat.completion.chunk",
-            "created": 1,
-            "model": "engineer",
-            **extra,
-        }
-        self.wfile.write(f"data: {json.dumps(value)}\n\n".encode())
-        self.wfile.flush()
+        for event in events:
+            name = f"event: {event['type']}\n" if api.event_names else ""
+            self.wfile.write(f"{name}data: {json.dumps(event)}\n\n".encode())
+            self.wfile.flush()
+        self.wfile.write(api.end)
 
 
-class ScriptedModel:
-    """Serves one script. `requests` holds every request body that carried tools; `transcript` the
-    results that the model was shown."""
+class Model:
+    """Serves one script. `requests` holds the text of each request that offered tools, `offered`
+    these tools, `results` what the model was shown last of its calls, `errors` what it could not
+    answer."""
 
     def __init__(self, script):
         self.script = script
         self.requests = []
-        self.transcript = []
+        self.offered = []
+        self.results = []
         self.errors = []
-        self._calls = 0
+        self._number = 0
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.daemon_threads = True
         self._server.model = self
-        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
-    def next_call_number(self):
+    def next_number(self):
         with self._lock:
-            self._calls += 1
-            return self._calls
+            self._number += 1
+            return self._number
 
-    def next_step(self, request):
-        tools = [tool["function"]["name"] for tool in request.get("tools") or []]
-        if not tools:
-            # Agent programs also ask for titles and summaries.
+    def next_step(self, api):
+        turn = Turn(api.results(), api.tools())
+        if not turn.tools:
+            # Programs also ask for titles and summaries.
             return say("Maintenance")
-        messages = request["messages"]
-        turn = Turn([_text_of(m.get("content")) for m in messages if m["role"] == "tool"], tools)
-        number = sum(1 for m in messages if m["role"] == "assistant" and m.get("tool_calls"))
         with self._lock:
-            self.requests.append(request)
-            self.transcript = turn.results
-        step = self.script[min(number, len(self.script) - 1)]
+            self.requests.append(json.dumps(api.request))
+            self.offered.append(turn.tools)
+            if len(turn.results) >= len(self.results):
+                self.results = turn.results
+        step = self.script[min(api.turns(), len(self.script) - 1)]
         if callable(step):
             step = step(turn)
-        return Step(
-            [Call(self._offered(one.tool, tools), one.arguments) for one in step.calls],
-            step.text,
-            step.gate,
-        )
-
-    @staticmethod
-    def _offered(tool, tools):
-        for name in tools:
-            plain = name.replace("__", "_")
-            if plain == tool or plain.endswith("_" + tool):
-                return name
-        raise LookupError(f"the agent program offers no tool {tool}, but: {', '.join(tools)}")
+        calls = [Call(offered(one.tool, turn.tools), one.arguments) for one in step.calls]
+        return Step(calls, step.text, step.gate)
 
     def saw(self, text):
         """Whether `text` was in anything that the model was ever sent."""
-        return any(text in json.dumps(request) for request in self.requests)
+        return any(text in request for request in self.requests)
 
     def close(self):
         self._server.shutdown()
         self._server.server_close()
+
+
+def offered(tool, tools):
+    """The program's own name of a tool: itself, or one that ends in it."""
+    if tool in tools:
+        return tool
+    wanted = "_" + tool.replace("__", "_")
+    for name in tools:
+        if ("_" + name.replace("/", "_").replace("__", "_")).endswith(wanted):
+            return name
+    raise LookupError(f"the program offers no tool {tool}, but: {', '.join(tools)}")

@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 
 from . import gavel as gavel_module
-from . import opencode as opencode_module
 from . import peers
 from . import users
-from .model import ScriptedModel
+from .model import Model
 from .network import Link
 from .process import Process
+from .programs import PROGRAMS
 
 
 class Failed(AssertionError):
@@ -22,8 +22,9 @@ class Failed(AssertionError):
 
 
 class World:
-    def __init__(self, root, base, postgres, binary, say):
+    def __init__(self, root, base, postgres, binary, say, program="opencode"):
         self.root = Path(root)
+        self.program = PROGRAMS[program]
         self.peers = peers.directory(self.root)
         self.binary = binary
         self.say = say
@@ -84,7 +85,7 @@ class World:
         return link
 
     def model(self, script):
-        model = ScriptedModel(script)
+        model = Model(script)
         self.on_exit(model.close)
         return model
 
@@ -117,15 +118,20 @@ class World:
         self.on_exit(daemon.stop)
         return daemon.start()
 
-    def opencode(self, model, servers, extra=None):
-        program = opencode_module.program(self.peers)
+    def agent(self, model, servers=None, gavel=None):
+        """The agent program, with MCP servers that it starts itself ({name: (command,
+        environment)}) or with a daemon as its only one."""
+        program = self.program.modules() / self.program.package
         user = users.agent_user(program, self.peers / "node_modules", self.directory)
-        return opencode_module.OpenCode(
-            self.path("agent"), self.peers, model.url, servers, user, extra
-        )
+        agent = self.program(self.path("agent"), self.binary, model.url, user)
+        for name, (command, environment) in (servers or {}).items():
+            agent.add_server(name, command, environment)
+        if gavel:
+            agent.connect(gavel.state)
+        return agent
 
     def run(self, agent, prompt, through=()):
-        """Starts a task of OpenCode."""
+        """Starts a task of the agent program."""
         process = agent.start(prompt, through)
         self.on_exit(process.kill)
         return process

@@ -2,7 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <spawn.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -99,6 +102,88 @@ Result<int> run_child(const std::vector<std::string>& command, const Environment
   ::posix_spawnattr_destroy(&attributes);
   if (error != 0) return cannot_start(words.front(), error);
   return wait_forwarding(child);
+}
+
+namespace {
+
+constexpr std::size_t kErrBytesMax = 64u << 10;
+
+// A file in memory.
+class Scratch {
+public:
+  Scratch() : fd_(::memfd_create("gavel", MFD_CLOEXEC)) {}
+  ~Scratch() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  int fd() const { return fd_; }
+
+  bool fill(std::string_view text) const {
+    while (!text.empty()) {
+      const auto written = ::write(fd_, text.data(), text.size());
+      if (written <= 0) return false;
+      text.remove_prefix(static_cast<std::size_t>(written));
+    }
+    return ::lseek(fd_, 0, SEEK_SET) == 0;
+  }
+  std::string text() const {
+    std::string out(kErrBytesMax, '\0');
+    const auto got = ::pread(fd_, out.data(), out.size(), 0);
+    out.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    return out;
+  }
+
+private:
+  int fd_;
+};
+
+// Whether the child ended in time; it is waited for afterwards in any case.
+bool ends_within(pid_t child, std::chrono::milliseconds patience) {
+  // The header of Debian 12 declares pidfd_open for C alone.
+  const int handle = static_cast<int>(::syscall(SYS_pidfd_open, child, 0));
+  pollfd watched{.fd = handle, .events = POLLIN, .revents = 0};
+  const bool ended = handle >= 0 && ::poll(&watched, 1, static_cast<int>(patience.count())) == 1;
+  if (handle >= 0) ::close(handle);
+  if (!ended) ::kill(-child, SIGKILL);
+  return ended;
+}
+
+}  // namespace
+
+Result<Ended> run_with_input(const std::vector<std::string>& command,
+                             const Environment& environment, std::string_view input,
+                             std::chrono::milliseconds patience) {
+  const Scratch in;
+  const Scratch err;
+  if (in.fd() < 0 || err.fd() < 0 || !in.fill(input)) {
+    return fail(ErrorCode::unavailable, "there is no memory for another program's input");
+  }
+  std::vector<std::string> words = command;
+  std::vector<std::string> variables;
+  for (const auto& [name, value] : environment) variables.push_back(name + "=" + value);
+  posix_spawn_file_actions_t files;
+  ::posix_spawn_file_actions_init(&files);
+  ::posix_spawn_file_actions_adddup2(&files, in.fd(), STDIN_FILENO);
+  ::posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  ::posix_spawn_file_actions_adddup2(&files, err.fd(), STDERR_FILENO);
+  posix_spawnattr_t attributes;
+  ::posix_spawnattr_init(&attributes);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  pid_t child = 0;
+  const int error = ::posix_spawnp(&child, words.front().c_str(), &files, &attributes,
+                                   pointers(words).data(), pointers(variables).data());
+  ::posix_spawnattr_destroy(&attributes);
+  ::posix_spawn_file_actions_destroy(&files);
+  if (error != 0) return cannot_start(words.front(), error);
+  const bool ended = ends_within(child, patience);
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+  if (!ended) {
+    return fail(ErrorCode::timeout,
+                fmt::format("no answer within {} ms: {}", patience.count(), err.text()));
+  }
+  return Ended{code_of(status), err.text()};
 }
 
 Result<pid_t> start_detached(const std::vector<std::string>& command,

@@ -4,10 +4,12 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.hpp"
@@ -20,6 +22,17 @@ using Environment = std::map<std::string, std::string>;
 // signals that are sent to this process alone, and returns its exit code, or 128 + the signal that
 // ended it. Errors: not_found, permission_denied, unavailable.
 Result<int> run_child(const std::vector<std::string>& command, const Environment& environment);
+
+// How a program ended that was given `input` and waited for.
+struct Ended {
+  int code = 0;     // or 128 + the signal
+  std::string err;  // its standard error, at most 64 KiB
+};
+// Runs `command` in a process group of its own. Errors: those of run_child, and timeout: the group
+// is killed then.
+Result<Ended> run_with_input(const std::vector<std::string>& command,
+                             const Environment& environment, std::string_view input,
+                             std::chrono::milliseconds patience);
 
 // Starts `command` in a session of its own, without a terminal, writing to the end of `log`.
 Result<pid_t> start_detached(const std::vector<std::string>& command,

@@ -30,6 +30,28 @@ TEST(RunChild, SaysWhichSignalEndedTheProgram) {
   EXPECT_EQ(run_child({"sh", "-c", "kill -9 $$"}, kEnvironment).value(), 128 + 9);
 }
 
+TEST(RunWithInput, GivesTheInputAndReturnsWhatWasSaid) {
+  const auto ended =
+      run_with_input({"sh", "-c", "cat >&2; echo out; echo \" $GREETING\" >&2; exit 2"},
+                     kEnvironment, "in", std::chrono::minutes(1));
+  ASSERT_TRUE(ended) << ended.error().message;
+  EXPECT_EQ(ended->code, 2);
+  EXPECT_EQ(ended->err, "in hello\n");
+  EXPECT_EQ(run_with_input({"sh", "-c", "kill -9 $$"}, kEnvironment, "", std::chrono::minutes(1))
+                .value()
+                .code,
+            128 + 9);
+  EXPECT_EQ(run_with_input({"/nowhere/x"}, kEnvironment, "", std::chrono::minutes(1)).error().code,
+            ErrorCode::not_found);
+}
+
+TEST(RunWithInput, EndsWhatDoesNotEnd) {
+  const auto ended = run_with_input({"sh", "-c", "echo slow >&2; while :; do :; done"},
+                                    kEnvironment, "", std::chrono::milliseconds(1));
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error().code, ErrorCode::timeout);
+}
+
 TEST(RunChild, ForwardsASignalThatWasSentToThisProcess) {
   const ScratchDirectory scratch;
   const auto ready = scratch.path() / "ready";

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "protocol/mcp.hpp"
+#include "protocol/mcp_headers.hpp"
 
 namespace gavel {
 namespace {
@@ -111,6 +113,29 @@ Result<json::value> Client::post(const std::string& target, const json::value& b
   auto send = request("POST", target);
   send.body = write_json(body);
   return exchange(send, patience);
+}
+
+Result<json::value> Client::mcp(const std::string& target, std::string_view method,
+                                std::string_view params, std::string_view version) const {
+  json::object meta;
+  add_modern_meta(meta, {"gavel", std::string(version)}, {});
+  auto send = request("POST", target);
+  send.body = rpc_request("1", method, params_with_meta(params, meta));
+  send.headers.emplace_back("Accept", "application/json, text/event-stream");
+  for (auto& header : modern_headers(method, params)) send.headers.push_back(std::move(header));
+  auto answer = http_.send(send, deadline_in(kPatience));
+  if (!answer) return unreachable(answer.error());
+  if (answer->content_type.starts_with("text/event-stream")) {
+    SseParser events;
+    TRY(events.feed(answer->body));
+    while (auto event = events.next()) answer->body = std::move(event->data);
+  }
+  ASSIGN_OR_RETURN(const auto message, body_of(*answer));
+  if (const auto* result = find(message, "result")) return *result;
+  const auto* error = find(message, "error");
+  return fail(ErrorCode::invalid_argument,
+              error == nullptr ? std::string("an answer without a result")
+                               : for_display(string_or(*error, "message"), kMessageBytesMax));
 }
 
 Result<EventStream> Client::events(const std::string& target,

@@ -51,6 +51,11 @@ public:
   Result<json::value> post(const std::string& target, const json::value& body,
                            std::chrono::milliseconds patience) const;
 
+  // One request of MCP's modern era at `target` ("/mcp?session=S"): its result. `params` is the
+  // text of a JSON object. Errors of JSON-RPC are invalid_argument.
+  Result<json::value> mcp(const std::string& target, std::string_view method,
+                          std::string_view params, std::string_view version) const;
+
   // Server-sent events of `target`, those after `last_event_id` where it is not empty.
   Result<EventStream> events(const std::string& target, const std::string& last_event_id) const;
 

@@ -67,6 +67,10 @@ Result<int> run_doctor(Context& context, const DoctorOptions& options) {
 Command doctor_command() {
   auto options = std::make_shared<DoctorOptions>();
   Command command("doctor", "check that everything is well, and say what to do if not");
+  command.description =
+      "Also asks for what no policy allows, through each agent program's hook and the MCP "
+      "endpoint, "
+      "and looks in the log for the refusal.";
   command.option("-c,--config", "FILE", options->config,
                  "also check this gavel.yaml (STATE/gavel.yaml)", Values::file);
   command.run = [options](Context& context) { return run_doctor(context, *options); };

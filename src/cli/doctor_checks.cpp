@@ -10,6 +10,7 @@
 #include "base/text.hpp"
 #include "cli/daemon.hpp"
 #include "cli/discovery.hpp"
+#include "cli/doctor_guard.hpp"
 #include "cli/format.hpp"
 #include "cli/tool_text.hpp"
 #include "policy/parse.hpp"
@@ -297,10 +298,13 @@ void check_daemon(const Context& context, const Result<Client>& client, std::vec
                    down ? "" : "see gavel token list"});
     return;
   }
-  if (!check_health(context, *client, out)) return;
-  check_upstreams(*client, out);
-  check_tools(*client, out);
-  check_halts(*client, out);
+  if (check_health(context, *client, out)) {
+    check_upstreams(*client, out);
+    check_tools(*client, out);
+    check_halts(*client, out);
+    check_mcp(context, *client, out);
+  }
+  check_hooks(context, *client, out);
 }
 
 std::string version_in_force(const Result<Client>& client) {

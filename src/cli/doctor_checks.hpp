@@ -17,7 +17,8 @@ struct Finding {
   std::string advice;  // what to do; empty where all is well
 };
 
-// Runs all checks; none of them changes anything.
+// Runs all checks. None of them changes anything; the log gets the forbidden calls of
+// doctor_guard.hpp.
 std::vector<Finding> examine(const Context& context, const std::string& config_path);
 
 }  // namespace gavel

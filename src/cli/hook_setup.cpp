@@ -14,7 +14,32 @@ constexpr int kTimeoutSeconds = 600;
 constexpr std::size_t kDiffLinesMax = 4'000;
 constexpr std::size_t kDiffContext = 3;
 
-std::string quoted(std::string_view word) {
+// Where the program's configuration is, under the home directory or the project's.
+struct HookFile {
+  std::string home;
+  std::string variable;  // that names the directory instead, for the user's own; may be empty
+  std::string below;     // the file in that directory
+  std::string project;
+};
+
+HookFile hook_file_of(AgentProgram program) {
+  switch (program) {
+    case AgentProgram::claude_code:
+      return {".claude", "CLAUDE_CONFIG_DIR", "settings.json", ".claude/settings.json"};
+    case AgentProgram::codex:
+      return {".codex", "CODEX_HOME", "hooks.json", ".codex/hooks.json"};
+    case AgentProgram::gemini:
+      return {".gemini", "", "settings.json", ".gemini/settings.json"};
+    case AgentProgram::opencode:
+      return {".config/opencode", "OPENCODE_CONFIG_DIR", "plugin/gavel.js",
+              ".opencode/plugin/gavel.js"};
+    case AgentProgram::cursor:
+      return {".cursor", "", "hooks.json", ".cursor/hooks.json"};
+  }
+  return {};
+}
+
+std::string as_word(std::string_view word) {
   const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
            std::string_view("/._-:=@").find(c) != std::string_view::npos;
@@ -35,7 +60,7 @@ std::string quoted(std::string_view word) {
 // but 2.
 std::string closed(const std::vector<std::string>& command) {
   std::string line;
-  for (const auto& word : command) line += (line.empty() ? "" : " ") + quoted(word);
+  for (const auto& word : command) line += (line.empty() ? "" : " ") + as_word(word);
   return line + " || exit 2";
 }
 
@@ -161,6 +186,28 @@ std::string plugin_for(const std::vector<std::string>& command) {
   return text;
 }
 
+std::optional<FoundHooks> find_plugin(std::string_view text) {
+  constexpr std::string_view kBefore = "const COMMAND = ";
+  const auto at = text.find(kBefore);
+  if (!text.starts_with(kPluginMark) || at == std::string_view::npos) return std::nullopt;
+  const auto rest = text.substr(at + kBefore.size());
+  const auto words = parse_json(rest.substr(0, rest.find('\n')));
+  if (!words || !words->is_array()) return std::nullopt;
+  std::vector<std::string> command;
+  for (const auto& word : words->get_array()) {
+    if (!word.is_string()) return std::nullopt;
+    command.emplace_back(view(word.get_string()));
+  }
+  return FoundHooks{closed(command), plugin_for(command) == text};
+}
+
+// The command of an element of ours.
+std::string command_in(const json::value& element) {
+  const auto* hooks = find_array(element, "hooks");
+  const bool nested = hooks != nullptr && !hooks->empty();
+  return std::string(string_or(nested ? hooks->front() : element, "command"));
+}
+
 std::vector<std::string_view> lines_of(std::string_view text) {
   std::vector<std::string_view> lines;
   while (!text.empty()) {
@@ -213,21 +260,17 @@ std::vector<DiffLine> compare(const std::vector<std::string_view>& before,
 
 }  // namespace
 
-HookFile hook_file_of(AgentProgram program) {
-  switch (program) {
-    case AgentProgram::claude_code:
-      return {".claude", "CLAUDE_CONFIG_DIR", "settings.json", ".claude/settings.json"};
-    case AgentProgram::codex:
-      return {".codex", "CODEX_HOME", "hooks.json", ".codex/hooks.json"};
-    case AgentProgram::gemini:
-      return {".gemini", "", "settings.json", ".gemini/settings.json"};
-    case AgentProgram::opencode:
-      return {".config/opencode", "OPENCODE_CONFIG_DIR", "plugin/gavel.js",
-              ".opencode/plugin/gavel.js"};
-    case AgentProgram::cursor:
-      return {".cursor", "", "hooks.json", ".cursor/hooks.json"};
+Result<std::filesystem::path> hook_path(const World& world, AgentProgram program, HookPlace place) {
+  const HookFile file = hook_file_of(program);
+  if (place == HookPlace::project) return std::filesystem::path(world.directory) / file.project;
+  if (!file.variable.empty()) {
+    if (const auto set = world.variable(file.variable)) {
+      return std::filesystem::path(*set) / file.below;
+    }
   }
-  return {};
+  const auto home = world.variable("HOME");
+  if (!home) return fail(ErrorCode::invalid_argument, "HOME is not set; use --here");
+  return std::filesystem::path(*home) / file.home / file.below;
 }
 
 Result<std::string> with_hooks(AgentProgram program, std::string_view text,
@@ -274,6 +317,27 @@ Result<std::string> without_hooks(AgentProgram program, std::string_view text) {
                      }));
   }
   return out;
+}
+
+Result<std::optional<FoundHooks>> find_hooks(AgentProgram program, std::string_view text) {
+  if (program == AgentProgram::opencode) return find_plugin(text);
+  FoundHooks found{.command = {}, .whole = true};
+  for (const auto& event : events_of(program)) {
+    ASSIGN_OR_RETURN(const auto elements, elements_of(text, {"hooks", event}));
+    std::size_t ours = 0;
+    for (const auto& element : elements) {
+      if (!is_ours(program, element)) continue;
+      ASSIGN_OR_RETURN(const auto parsed, parse_json(element));
+      // The first event is the one before a tool.
+      if (event == events_of(program).front() && ours == 0) found.command = command_in(parsed);
+      ++ours;
+      const auto wanted = parse_json(element_for(program, found.command));
+      found.whole = found.whole && wanted && parsed == *wanted;
+    }
+    if (found.command.empty()) return std::nullopt;
+    found.whole = found.whole && ours == 1;
+  }
+  return found;
 }
 
 std::string line_diff(std::string_view before, std::string_view after) {

@@ -1,24 +1,22 @@
 #pragma once
 // What each program's configuration must say so that its own tools go through Gavel, as an edit of
-// that file's text. Pure; setup.cpp finds, shows and writes the files.
+// that file's text. Pure; setup.cpp shows and writes the files.
 
+#include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.hpp"
+#include "cli/world.hpp"
 #include "protocol/hooks.hpp"
 
 namespace gavel {
 
-// Where the program's configuration is, under the home directory ("~/...") or the project's.
-struct HookFile {
-  std::string home;
-  std::string variable;  // that names the directory instead, for the user's own; may be empty
-  std::string below;     // the file in that directory
-  std::string project;
-};
-HookFile hook_file_of(AgentProgram program);
+// The program's file: the user's own, or the project's. Error: invalid_argument without a home.
+enum class HookPlace { user, project };
+Result<std::filesystem::path> hook_path(const World& world, AgentProgram program, HookPlace place);
 
 // The file's text with Gavel's hooks in it; anything else stays as it was. `command` runs the hook
 // and is what a shell takes.
@@ -26,6 +24,14 @@ Result<std::string> with_hooks(AgentProgram program, std::string_view text,
                                const std::vector<std::string>& command);
 // Without them; empty where nothing else was in it.
 Result<std::string> without_hooks(AgentProgram program, std::string_view text);
+
+// Gavel's hooks as they stand in a file.
+struct FoundHooks {
+  std::string command;  // what is run before a tool, as a shell takes it
+  bool whole = false;   // every event has it, just as with_hooks writes it
+};
+// Nothing where no tool is asked for first. Errors: those of with_hooks.
+Result<std::optional<FoundHooks>> find_hooks(AgentProgram program, std::string_view text);
 
 // The lines that change, with those around them, as in a unified diff; empty where none do.
 std::string line_diff(std::string_view before, std::string_view after);

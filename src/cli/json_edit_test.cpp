@@ -95,6 +95,29 @@ TEST(HookSetup, EditsAreStableAndReversible) {
   }
 }
 
+TEST(HookSetup, FindsWhatItWroteAndWhetherItIsWhole) {
+  for (const auto program : {AgentProgram::claude_code, AgentProgram::codex, AgentProgram::gemini,
+                             AgentProgram::cursor, AgentProgram::opencode}) {
+    const std::vector<std::string> run{"/opt/my gavel/gavel", "hook",
+                                       std::string(to_string(program))};
+    const auto text = with_hooks(program, "", run).value();
+    const auto found = find_hooks(program, text).value();
+    ASSERT_TRUE(found) << text;
+    EXPECT_EQ(found->command, "'/opt/my gavel/gavel' hook " + run[2] + " || exit 2");
+    EXPECT_TRUE(found->whole) << text;
+    EXPECT_FALSE(find_hooks(program, "{}").value());
+    EXPECT_FALSE(find_hooks(program, "").value());
+    // Whatever is changed in it, it is not as it was written.
+    auto changed = text;
+    const std::string word = program == AgentProgram::opencode ? "reject(new" : "600";
+    changed.replace(changed.rfind(word), word.size(),
+                    program == AgentProgram::opencode ? "new" : "1");
+    const auto half = find_hooks(program, changed).value();
+    ASSERT_TRUE(half) << changed;
+    EXPECT_FALSE(half->whole) << changed;
+  }
+}
+
 TEST(HookSetup, ShowsTheLinesThatChange) {
   EXPECT_EQ(line_diff("a\nb\nc\n", "a\nx\nc\n"), "  a\n- b\n+ x\n  c\n");
   EXPECT_EQ(line_diff("a\n", "a\n"), "");

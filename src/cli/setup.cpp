@@ -29,17 +29,6 @@ struct SetupOptions {
   std::uint64_t wait = 0;  // 0: as long as the hook does by itself
 };
 
-Result<fs::path> file_for(const World& world, AgentProgram program, bool here) {
-  const auto place = hook_file_of(program);
-  if (here) return fs::path(world.directory) / place.project;
-  if (!place.variable.empty()) {
-    if (const auto set = world.variable(place.variable)) return fs::path(*set) / place.below;
-  }
-  const auto home = world.variable("HOME");
-  if (!home) return fail(ErrorCode::invalid_argument, "HOME is not set; use --here");
-  return fs::path(*home) / place.home / place.below;
-}
-
 // What the program is to run, with the options that this command was given.
 std::vector<std::string> command_for(const Context& context, AgentProgram program,
                                      const SetupOptions& options) {
@@ -68,7 +57,8 @@ struct Change {
 Result<Change> change_for(const Context& context, AgentProgram program,
                           const SetupOptions& options) {
   Change change;
-  ASSIGN_OR_RETURN(change.file, file_for(context.world(), program, options.here));
+  ASSIGN_OR_RETURN(change.file, hook_path(context.world(), program,
+                                          options.here ? HookPlace::project : HookPlace::user));
   auto text = read_text_file(change.file);
   if (!text && text.error().code != ErrorCode::not_found) return std::unexpected(text.error());
   change.existed = text.has_value();

@@ -73,6 +73,27 @@ Rounds rounds_of(const State& state, const std::string& key) {
   return rounds;
 }
 
+// A program numbers its calls, and a model that calls again gets a new number: it repeats the same
+// call that is not finished, or whose answer never arrived, as a call without a key does. So does a
+// call without a number: another program may have gone on with the session. Null where there is
+// none.
+const KeyRecord* unfinished_call(const State& state, const Propose& command) {
+  const auto found = state.unfinished.find(call_digest(command.tool, command.digest));
+  if (found == state.unfinished.end()) return nullptr;
+  for (const IntentId intent : found->second | std::views::reverse) {
+    const auto open = state.open.find(intent);
+    if (command.elsewhere || (open != state.open.end() && open->second.proposal.elsewhere)) {
+      continue;  // what programs do by themselves, each numbers once
+    }
+    const std::string& key = state.key_of.at(intent);
+    // Those without a number are found by how often the call was made, and a client's own keys
+    // are actions of their own.
+    if (command.key.empty() && !key.starts_with("call:")) continue;
+    return &state.keys.at(key);
+  }
+  return nullptr;
+}
+
 // A call without a key repeats the last one where that is not finished or its answer never arrived,
 // or where an earlier driver already got this far; otherwise it is a new call. What failed in an
 // earlier epoch is tried anew.
@@ -80,23 +101,22 @@ Result<KeyMatch> match_derived(const State& state, const Propose& command) {
   const std::uint64_t seen = occurrences_of(state, command);
   if (seen > 0) {
     const std::string key = derived_key(command.tool, command.digest, seen);
-    const auto last = state.keys.find(key);
-    if (last != state.keys.end() && is_same_call(last->second, command) &&
-        (!last->second.closed || !last->second.delivered || rounds_of(state, key).unfinished)) {
-      return KeyMatch{key, seen, &last->second};
+    const KeyRecord* last = state.record_of(key);
+    if (last != nullptr && is_same_call(*last, command) &&
+        (!last->closed || !last->delivered || rounds_of(state, key).unfinished)) {
+      return KeyMatch{key, seen, last};
     }
   }
   for (std::uint64_t skipped = 0; skipped <= kFailedRunsMax; ++skipped) {
     const std::uint64_t occurrence = seen + 1 + skipped;
     const std::string key = derived_key(command.tool, command.digest, occurrence);
-    const auto found = state.keys.find(key);
-    if (found == state.keys.end()) return KeyMatch{key, occurrence, nullptr};
-    const KeyRecord& earlier = found->second;
+    const KeyRecord* earlier = state.record_of(key);
+    if (earlier == nullptr) return KeyMatch{key, occurrence, unfinished_call(state, command)};
     const Rounds rounds = rounds_of(state, key);
-    const bool did_not_work = earlier.closed && earlier.delivered && earlier.final != Final::ok &&
-                              !rounds.unfinished && !rounds.worked;
-    if (is_same_call(earlier, command) && !did_not_work) {
-      return KeyMatch{key, occurrence, &earlier};
+    const bool did_not_work = earlier->closed && earlier->delivered &&
+                              earlier->final != Final::ok && !rounds.unfinished && !rounds.worked;
+    if (is_same_call(*earlier, command) && !did_not_work) {
+      return KeyMatch{key, occurrence, earlier};
     }
   }
   return fail(ErrorCode::too_large,
@@ -113,22 +133,6 @@ std::string round_key(const State& state, const Propose& command) {
   return fmt::format("{}{}{}",
                      command.key.empty() ? derived_key(command.tool, call, seen) : command.key,
                      kRoundMark, command.digest.hex().substr(0, 16));
-}
-
-// A program numbers its calls, and a model that calls again gets a new number: it repeats the same
-// call that is not finished, or whose answer never arrived, as a call without a key does. Null
-// where there is none.
-const KeyRecord* unfinished_call(const State& state, const Propose& command) {
-  const auto found = state.unfinished.find(call_digest(command.tool, command.digest));
-  if (found == state.unfinished.end()) return nullptr;
-  for (const IntentId intent : found->second | std::views::reverse) {
-    const auto open = state.open.find(intent);
-    if (command.elsewhere || (open != state.open.end() && open->second.proposal.elsewhere)) {
-      continue;  // what programs do by themselves, each numbers once
-    }
-    return &state.keys.at(state.key_of.at(intent));
-  }
-  return nullptr;
 }
 
 Result<KeyMatch> match_key(const State& state, const Propose& command) {

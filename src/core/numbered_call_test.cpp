@@ -81,6 +81,39 @@ TEST(NumberedCall, KeepsTheNumbersOfAllThatWaitedForIt) {
   EXPECT_EQ(refused.error().code, ErrorCode::key_reused);
 }
 
+TEST(NumberedCall, IsRepeatedByOneWithoutANumber) {
+  for (const auto kind : {OutcomeKind::unknown, OutcomeKind::ok}) {
+    TestWorld world;
+    const auto first = world.propose(numbered(world, "1"));
+    const auto plain = world.call("t__call", "{}", Verdict::allow, Effect::write);
+    EXPECT_EQ(world.propose(plain).intent, first.intent) << "it is at work";
+    world.apply(decide(world.state, outcome(world, first.intent, kind)).value());
+    EXPECT_EQ(world.propose(plain).intent, first.intent) << "its answer never arrived";
+    EXPECT_TRUE(world.folds_to_itself());
+    world.apply(mark_delivered(world.state, first.intent, world.now));
+    const auto other = world.propose(plain);
+    EXPECT_EQ(other.intent == first.intent, kind == OutcomeKind::unknown) << "the next is new";
+    EXPECT_TRUE(world.folds_to_itself());
+  }
+}
+
+TEST(NumberedCall, AndOneWithoutANumberAreTwoOnceItIsFinished) {
+  TestWorld world;
+  const auto first = world.propose(numbered(world, "1"));
+  world.apply(decide(world.state, outcome(world, first.intent, OutcomeKind::ok)).value());
+  world.apply(mark_delivered(world.state, first.intent, world.now));
+  const auto plain = world.call("t__call", "{}", Verdict::allow, Effect::write);
+  const auto other = world.propose(plain);
+  EXPECT_NE(other.intent, first.intent);
+  EXPECT_EQ(other.disposition, Disposition::dispatch);
+  auto keyed = numbered(world, "x");
+  keyed.key = "mine";
+  keyed.key_source = KeySource::client;
+  const auto own = world.propose(keyed);
+  EXPECT_EQ(world.propose(plain).intent, other.intent) << "a client's key is an action of its own";
+  EXPECT_NE(own.intent, other.intent);
+}
+
 TEST(NumberedCall, OtherArgumentsAndKeysOfAClientAreOtherActions) {
   TestWorld world;
   const auto first = world.propose(numbered(world, "1"));

@@ -221,11 +221,11 @@ asio::awaitable<void> McpHttp::post(HttpExchange& exchange, McpContext context) 
   }
   const bool legacy = admission->era == Era::legacy;
   if (legacy && id && !context.peer && message->method != "initialize") {
-    co_await exchange.respond(refusal(
-        404, RpcFault{.code = kSessionNotFound,
-                      .message = "no such session (Gavel was restarted, or it ended): initialize",
-                      .id = message->id.empty() ? "null" : std::string(message->id),
-                      .data = {}}));
+    co_await exchange.respond(
+        refusal(404, RpcFault{.code = kSessionNotFound,
+                              .message = "no such session (it has ended): initialize",
+                              .id = message->id.empty() ? "null" : std::string(message->id),
+                              .data = {}}));
     co_return;
   }
   if (!message->is_request()) {

@@ -6,30 +6,37 @@
 
 namespace gavel {
 
+// From here on the session's client hears of what changes.
+void McpServer::tell_changes(McpSession& peer) {
+  auto& listener = *peer.listener;
+  listener.tools = listener.prompts = listener.resources = true;
+  changes_->add(peer.listener);
+}
+
 McpAnswer McpServer::initialize(Request& request) {
   auto asked = read_initialize(request.rpc);
   if (!asked) return fault(asked.error(), 400);
   auto& context = request.context;
-  auto peer = context.over_http() ? sessions_.create(context.caller.principal) : context.peer;
-  auto& listener = *peer->listener;
-  listener.server = context.server;
-  if (peer->version.empty()) changes_->add(peer->listener);
-  listener.tools = listener.prompts = listener.resources = true;
-  peer->version = negotiate_legacy(asked->version);
-  peer->capabilities = only_questions(asked->capabilities);
-  peer->client = fmt::format("{} {}", asked->client.name, asked->client.version);
+  McpSession fresh;
+  fresh.principal = context.caller.principal;
+  McpSession& peer = context.over_http() ? fresh : *context.peer;
+  if (peer.version.empty()) tell_changes(peer);
+  peer.listener->server = context.server;
+  peer.version = negotiate_legacy(asked->version);
+  peer.capabilities = only_questions(asked->capabilities);
+  peer.client = fmt::format("{} {}", asked->client.name, asked->client.version);
   static constexpr std::size_t kSuffixBytes = 4;
   const auto name = asked->client.name.empty() ? "client" : std::string_view(asked->client.name);
-  peer->log = LogId{log_name_of({"mcp", name, random_id(kSuffixBytes)})};
+  peer.log = LogId{log_name_of({"mcp", name, random_id(kSuffixBytes)})};
   McpAnswer answer;
-  answer.session_id = peer->id;
   auto capabilities = mcp_capabilities(Era::legacy);
-  if (peer->version == kMcpLegacy) {
+  if (peer.version == kMcpLegacy) {
     const json::object requests{{"tools", json::object{{"call", json::object{}}}}};
     capabilities["tasks"] = json::object{{"cancel", json::object{}}, {"requests", requests}};
   }
   answer.message = rpc_response(
-      request.rpc.id, initialize_result(peer->version, self_, capabilities, kMcpInstructions));
+      request.rpc.id, initialize_result(peer.version, self_, capabilities, kMcpInstructions));
+  if (context.over_http()) answer.session_id = sessions_.add(std::move(fresh))->id;
   return answer;
 }
 

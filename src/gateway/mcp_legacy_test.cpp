@@ -81,7 +81,7 @@ TEST(McpLegacy, InitializeAgreesOnAVersionAndMintsASession) {
     EXPECT_EQ(at(client.first(), "/result/protocolVersion"), json::value(version));
     EXPECT_EQ(at(client.first(), "/result/serverInfo/name"), "gavel");
     EXPECT_TRUE(at(client.first(), "/result/capabilities/tools").is_object());
-    EXPECT_EQ(client.session().size(), 32U);
+    EXPECT_GE(client.session().size(), 32U);
   }
   const LegacyClient unknown(world.agent(), "2031-01-01");
   EXPECT_EQ(at(unknown.first(), "/result/protocolVersion"), "2025-11-25");

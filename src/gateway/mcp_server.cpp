@@ -44,6 +44,7 @@ McpServer::McpServer(asio::any_io_executor executor, Harness& harness, McpOption
       self_{"gavel", options_.version},
       sessions_(options_.sessions_max, options_.session_idle),
       catalogue_(executor, harness) {
+  sessions_.on_revived = [this](McpSession& session) { tell_changes(session); };
   // The harness may be told of something after this is gone, and the other way round.
   harness_.on_upstream_notice([weak = std::weak_ptr(changes_)](const std::string& upstream,
                                                                std::string_view method,

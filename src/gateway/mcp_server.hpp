@@ -146,6 +146,7 @@ private:
                   std::shared_ptr<WaitingCall> call, std::string identity = {});
   // mcp_legacy.cpp
   McpAnswer initialize(Request& request);
+  void tell_changes(McpSession& peer);
   // mcp_modern.cpp
   asio::awaitable<std::expected<void, McpRefusal>> check_headers(Request& request);
   asio::awaitable<McpAnswer> discover(Request& request);

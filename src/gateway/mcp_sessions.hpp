@@ -1,8 +1,11 @@
 #pragma once
 // What the MCP server remembers of clients of the legacy era between requests: which version they
 // agreed on, and which of their requests are still being answered, so that they can be cancelled.
-// A connection of the stdio transport has one, too. Lost with the process: a client that is told so
-// (404) initializes anew; what matters is in its log.
+// A connection of the stdio transport has one, too.
+//
+// What was agreed stands in the Mcp-Session-Id itself, so that a session outlives this process and
+// its place here: some programs never initialize a second time, whatever they are told. An id says
+// nothing that its client could not say in initialize, so it is not signed.
 
 #include <chrono>
 #include <functional>
@@ -10,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "core/entry.hpp"
 #include "gateway/mcp_changes.hpp"
@@ -66,19 +70,24 @@ public:
   // A session without a request for `idle`, and none that is being answered, is forgotten.
   McpSessions(std::size_t max, std::chrono::milliseconds idle) : max_(max), idle_(idle) {}
 
-  // Mints an id of 128 random bits. Drops the session that was used least lately when full.
-  std::shared_ptr<McpSession> create(Principal principal);
-  // Null where there is none, or it is somebody else's.
+  // Mints the id: 128 random bits and what was agreed. Drops the session that was used least lately
+  // when full.
+  std::shared_ptr<McpSession> add(McpSession agreed);
+  // Made anew of its id where it is not here any more; `on_revived` is told. Null where it was
+  // removed, is somebody else's, or the id is none of Gavel's.
   std::shared_ptr<McpSession> find(std::string_view id, const Principal& principal);
+  std::function<void(McpSession&)> on_revived;
   bool remove(std::string_view id, const Principal& principal);
   std::size_t size() const { return sessions_.size(); }
 
 private:
   bool is_forgotten(const McpSession& session) const;
+  std::shared_ptr<McpSession> put(McpSession session);
 
   std::size_t max_;
   std::chrono::milliseconds idle_;
   std::unordered_map<std::string, std::shared_ptr<McpSession>> sessions_;
+  std::unordered_set<std::string> removed_;  // ids; those of this process, at most max_
 };
 
 // Lower-case hexadecimal, from the system's source of randomness.

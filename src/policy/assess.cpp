@@ -89,6 +89,17 @@ std::string default_reason(const Defaults& defaults, Verdict verdict, Effect eff
   return allowed.empty() ? text : text + "; not denied are: " + allowed;
 }
 
+// Denies kForbiddenTool in every policy.
+const Rule& forbidding_rule() {
+  static const Rule kRule = [] {
+    Rule rule;
+    rule.name = "forbidden by Gavel itself";
+    rule.reason = "nobody may ever do this; it is there to see that the guard refuses";
+    return rule;
+  }();
+  return kRule;
+}
+
 }  // namespace
 
 Verdict Defaults::of(Effect effect) const {
@@ -378,6 +389,7 @@ bool CompiledPolicy::holds(const Place& place, Judged& judged, SharedLookups& lo
 }
 
 const Rule* CompiledPolicy::deciding_rule(Judged& judged) const {
+  if (judged.call.tool == kForbiddenTool) return &forbidding_rule();
   if (content_.rules.empty()) return nullptr;
   RuleSet candidates = tools_.match(judged.call.tool);
   candidates.keep(principals_.match(judged.call.principal.value));

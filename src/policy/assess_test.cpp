@@ -283,6 +283,18 @@ TEST(Assess, ReasonsSayWhatWouldBeAllowed) {
               HasSubstr("a delay and a confirmation by somebody else"));
 }
 
+TEST(Assess, OneToolIsForbiddenInEveryPolicy) {
+  for (const std::string_view rest :
+       {"", "rules: [{name: all, tools: [\"*\"], verdict: allow}]",
+        "  own: {tools: {forbidden: {effect: read}}}\ndefaults: {read: allow}"}) {
+    const auto policy = policy_of(rest);
+    const Assessment assessment = policy->assess(Asked("own__forbidden").call);
+    EXPECT_EQ(assessment.verdict, Verdict::deny) << rest;
+    EXPECT_EQ(assessment.rule, "forbidden by Gavel itself");
+    EXPECT_EQ(policy->explain(Asked("own__forbidden").call).assessment, assessment);
+  }
+}
+
 TEST(Assess, DelaysAreOfTwoStepOperationsOnly) {
   const auto policy = policy_of("defaults: {two_step_delay: 5s, hold_for: 10m}\n");
   EXPECT_EQ(policy->assess(Asked("pg__wipe").call).delay, Duration{5'000});

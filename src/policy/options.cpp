@@ -421,7 +421,9 @@ constexpr Option kDaemonOptions[] = {
      .max = 24 * kHour},
     {.name = "session_idle",
      .kind = duration,
-     .doc = "After how long without a request an MCP session is forgotten. Its log stays.",
+     .doc =
+         "After how long without a request an MCP session gives its place away; a later one takes "
+         "it up again. Its log stays.",
      .preset = "30m",
      .min = kSecond,
      .max = 30 * kDay},

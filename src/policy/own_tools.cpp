@@ -30,6 +30,8 @@ ServerSpec make_own_tools() {
   add("task", Effect::read);
   // What stays between the agent and its user: to-do lists, plans, questions.
   add("note", Effect::read);
+  // Denied all the same (kForbiddenTool).
+  add("forbidden", Effect::read);
   return own;
 }
 

@@ -9,4 +9,8 @@ namespace gavel {
 
 const ServerSpec& own_tools();
 
+// A tool that does nothing and that every policy denies, whatever its rules say: whoever calls it
+// sees that the guard refuses (gavel doctor).
+inline constexpr std::string_view kForbiddenTool = "own__forbidden";
+
 }  // namespace gavel

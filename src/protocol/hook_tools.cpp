@@ -37,6 +37,7 @@ constexpr OwnTool kTools[] = {
     {claude_code, "WebFetch", "fetch"},
     {claude_code, "WebSearch", "web-search"},
     {claude_code, "Write", "edit", path, "file_path"},
+    {claude_code, kForbiddenEventTool, "forbidden"},
 
     {codex, "Bash", "shell", command, "command cmd"},
     {codex, "apply_patch", "edit", patch, "command input patch"},
@@ -46,6 +47,7 @@ constexpr OwnTool kTools[] = {
     {codex, "update_plan", "note"},
     {codex, "view_image", "read", path, "path"},
     {codex, "web_search", "web-search"},
+    {codex, kForbiddenEventTool, "forbidden"},
 
     {gemini, "glob", "list", folder, "dir_path path"},
     {gemini, "google_web_search", "web-search"},
@@ -58,6 +60,7 @@ constexpr OwnTool kTools[] = {
     {gemini, "web_fetch", "fetch"},
     {gemini, "write_file", "edit", path, "file_path"},
     {gemini, "write_todos", "note"},
+    {gemini, kForbiddenEventTool, "forbidden"},
 
     {opencode, "apply_patch", "edit", patch, "patchText"},
     {opencode, "bash", "shell", command, "command"},
@@ -75,6 +78,7 @@ constexpr OwnTool kTools[] = {
     {opencode, "webfetch", "fetch"},
     {opencode, "websearch", "web-search"},
     {opencode, "write", "edit", path, "filePath"},
+    {opencode, kForbiddenEventTool, "forbidden"},
 
     {cursor, "Edit", "edit", path, "file_path path target_file"},
     {cursor, "Glob", "list", folder, "target_directory path"},
@@ -88,6 +92,7 @@ constexpr OwnTool kTools[] = {
     {cursor, "WebFetch", "fetch"},
     {cursor, "WebSearch", "web-search"},
     {cursor, "Write", "edit", path, "file_path path target_file"},
+    {cursor, kForbiddenEventTool, "forbidden"},
 };
 
 }  // namespace

@@ -23,6 +23,9 @@ struct OwnTool {
   std::string_view keys = "";  // arguments that may hold it, separated by spaces; the first counts
 };
 
+// No program has such a tool: forbidden_event asks for it.
+inline constexpr std::string_view kForbiddenEventTool = "forbidden";
+
 // Null for tools that are not known: they are unlisted, so destructive.
 const OwnTool* find_own_tool(AgentProgram program, std::string_view name);
 

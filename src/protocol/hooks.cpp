@@ -364,6 +364,29 @@ Result<HookEvent> read_hook(AgentProgram program, std::string_view text,
   return HookReader(program, body, settings).read();
 }
 
+std::string forbidden_event(AgentProgram program, std::string_view session, std::string_view mark,
+                            std::string_view directory) {
+  const json::object input{{"mark", mark}};
+  if (program == AgentProgram::opencode) {
+    return write_json(json::object{{"hook_event_name", "tool.execute.before"},
+                                   {"sessionID", session},
+                                   {"callID", mark},
+                                   {"tool", kForbiddenEventTool},
+                                   {"args", input},
+                                   {"directory", directory}});
+  }
+  std::string_view moment = "PreToolUse";
+  if (program == AgentProgram::gemini) moment = "BeforeTool";
+  if (program == AgentProgram::cursor) moment = "preToolUse";
+  json::object event{{"hook_event_name", moment},
+                     {"cwd", directory},
+                     {"tool_name", kForbiddenEventTool},
+                     {"tool_input", input}};
+  event[program == AgentProgram::cursor ? "conversation_id" : "session_id"] = session;
+  if (program != AgentProgram::gemini) event["tool_use_id"] = mark;
+  return write_json(event);
+}
+
 HookReply allowing_reply(AgentProgram program, HookMoment moment) {
   HookReply reply;
   // The program's own rules still hold: Gavel tightens them and never speaks for them.

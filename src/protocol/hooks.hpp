@@ -51,6 +51,11 @@ struct HookEvent {
 Result<HookEvent> read_hook(AgentProgram program, std::string_view text,
                             const HookSettings& settings);
 
+// What the program would send before it uses own__forbidden, which no policy allows: for those who
+// want to see that the guard refuses. `mark` is the call's id and its argument `input.mark`.
+std::string forbidden_event(AgentProgram program, std::string_view session, std::string_view mark,
+                            std::string_view directory);
+
 // What the program is to see: both streams and the exit code. Exit code 2 blocks in all of them,
 // and says why on standard error.
 struct HookReply {

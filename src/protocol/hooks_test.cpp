@@ -155,6 +155,20 @@ TEST(Hooks, UnknownToolsAreNoneOfTheListedOnes) {
   EXPECT_EQ(event->tool, "own__claude-code.shell");
 }
 
+TEST(Hooks, AsksForWhatIsForbiddenAsEachProgramWould) {
+  for (const std::string_view name : {"claude-code", "codex", "gemini", "opencode", "cursor"}) {
+    const auto program = *agent_program_from(name);
+    const auto event = read(program, forbidden_event(program, "s", "m1", "/w/a"));
+    ASSERT_TRUE(event) << name << ": " << event.error().message;
+    EXPECT_EQ(event->moment, HookMoment::before);
+    EXPECT_EQ(event->session, std::string(name) + "/s");
+    EXPECT_EQ(event->tool, "own__forbidden");
+    EXPECT_EQ(event->call_id, program == AgentProgram::gemini ? "" : "m1");
+    EXPECT_FALSE(event->through_gavel);
+    EXPECT_EQ(write_json(event->arguments), R"({"project":"/w/a","input":{"mark":"m1"}})");
+  }
+}
+
 TEST(Hooks, WhatIsNotUnderstoodIsAnError) {
   const char* broken[] = {
       "",

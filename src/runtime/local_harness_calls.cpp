@@ -7,6 +7,7 @@
 
 #include "base/text.hpp"
 #include "core/codec.hpp"
+#include "policy/own_tools.hpp"
 #include "protocol/json_text.hpp"
 #include "protocol/mcp.hpp"
 #include "runtime/answers.hpp"
@@ -123,7 +124,9 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::call(CallRequest request) {
                                request.caller.principal.value));
   }
   if (const auto healthy = log_.health(); !healthy) co_return std::unexpected(healthy.error());
-  if (request.performer == Performer::client) co_return co_await permit(std::move(request));
+  if (request.performer == Performer::client || request.tool == kForbiddenTool) {
+    co_return co_await permit(std::move(request));
+  }
   const auto found = co_await find_tool(request.session, request.tool);
   if (!found) co_return std::unexpected(found.error());
   const Tool& tool = *found->tool;

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""Plays every scenario with every agent program and prints a table of them. What each program
-showed is compared with its page in docs/clients, or written there (--record)."""
+"""Plays every scenario and the incidents of agents with every agent program and prints a table of
+them. What each program showed is compared with its page in docs/clients, or written there
+(--record)."""
 
 import argparse
 import json
+import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -15,8 +18,31 @@ sys.path.insert(0, str(ROOT / "incidents"))
 
 import pages  # noqa: E402
 from lib.gavel import find_binary  # noqa: E402
-from programs import PROGRAMS  # noqa: E402
+from lib.programs import PROGRAMS  # noqa: E402
 from scenarios import SCENARIOS, play  # noqa: E402
+
+
+# Incidents whose agent is a program, each without Gavel and with it.
+INCIDENTS = {f"incident-{number}": number for number in (1, 2, 16)}
+
+
+def play_incident(name, program, binary):
+    """AssertionError with what was not so."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            ROOT / "incidents/run.py",
+            "run",
+            str(INCIDENTS[name]),
+            "--json",
+            *("--agent", program.name),
+            *("--binary", binary),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise AssertionError(f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}".strip())
 
 
 def table(verdicts, programs, names):
@@ -31,17 +57,20 @@ def table(verdicts, programs, names):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("programs", nargs="*", metavar="PROGRAM", help="default: all")
-    parser.add_argument("--scenario", action="append", choices=list(SCENARIOS), help="default: all")
+    every = [*SCENARIOS, *INCIDENTS]
+    parser.add_argument("--scenario", action="append", choices=every, help="default: all")
     parser.add_argument("--record", action="store_true", help="write docs/clients")
     parser.add_argument("--binary", help="the gavel to test")
     parser.add_argument("--results", type=Path, default=ROOT / "build/agents/results")
     options = parser.parse_args()
-    programs = [p for p in PROGRAMS if not options.programs or p.name in options.programs]
-    unknown = set(options.programs) - {p.name for p in PROGRAMS}
+    unknown = set(options.programs) - set(PROGRAMS)
     if unknown:
-        parser.error(f"no program {unknown.pop()}; there are {', '.join(p.name for p in PROGRAMS)}")
-    names = options.scenario or list(SCENARIOS)
+        parser.error(f"no program {unknown.pop()}; there are {', '.join(PROGRAMS)}")
+    programs = [PROGRAMS[name] for name in options.programs or PROGRAMS]
+    names = options.scenario or every
     binary = find_binary(ROOT, options.binary)
+    # Programs are interrupted, also where a shell that runs this in the background ignores it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     verdicts = {}
     for program in programs:
         results = {}
@@ -50,11 +79,14 @@ def main():
             try:
                 if not program.is_installed():
                     raise FileNotFoundError("it is not installed: run tests/agents/install.sh")
-                results[name] = play(name, program, binary)
                 verdict, detail = "ok", ""
-                if not options.record:
-                    detail = pages.difference(program, name, results[name])
-                    verdict = "page differs" if detail else "ok"
+                if name in INCIDENTS:
+                    play_incident(name, program, binary)
+                else:
+                    results[name] = play(name, program, binary)
+                    if not options.record:
+                        detail = pages.difference(program, name, results[name])
+                        verdict = "page differs" if detail else "ok"
             except Exception as error:
                 if getattr(error, "recorded", None):
                     results[name] = {**error.recorded, "failed": error.what}

@@ -13,10 +13,9 @@ import time
 from pathlib import Path
 
 from lib.gavel import Gavel
-from lib.model import Gate, behind, call, say
+from lib.model import Gate, Model, behind, call, say
 from lib.process import wait_until
-from models import Model
-from programs import SECONDS_MAX
+from lib.programs import SECONDS_MAX
 
 HERE = Path(__file__).resolve().parent
 SESSION = "work"
@@ -69,7 +68,7 @@ class Scene:
     """One scenario with one program: a daemon, a model, the program, and what was recorded."""
 
     def __init__(self, program, binary, script, hold="1h", patience="50s", limit=None,
-                 stdio=False):
+                 stdio=False, edits=False):
         self.directory = Path(tempfile.mkdtemp(prefix="gavel-agents-"))
         self.stack = contextlib.ExitStack()
         self.stack.callback(shutil.rmtree, self.directory, ignore_errors=True)
@@ -95,13 +94,20 @@ class Scene:
             # The program is there only once the model has an address, and the other way round.
             self.model = Model([])
             self.stack.callback(self.model.close)
-            self.program = program(self.directory, binary, self.model.url)
+            self.program = program(self.directory / "agent", binary, self.model.url)
             self.model.script = script(self) if callable(script) else script
             self.keep = self.program.workspace / "keep"
             self.keep.mkdir()
             (self.keep / "me.txt").write_text("kept\n")
-            server = self.wrapped() if stdio else None
-            self.program.install(self.gavel.state, server, limit)
+            self.program.hook(self.gavel.state)
+            if stdio:
+                self.program.add_server("gavel", self.wrapped())
+            else:
+                self.program.connect(self.gavel.state)
+            if limit:
+                self.program.limit(limit)
+            if edits:
+                self.program.offer_edits()
             self.process = self.program.start(
                 "Keep the notes in order.", self.gavel.through(SESSION)
             )
@@ -222,6 +228,7 @@ class Scene:
         text = re.sub(r"\b\d+(\.\d+)? ?(ms|s|seconds)\b", "N s", text)
         text = re.sub(r"\b[0-9a-f]{32}\b|\bses_\w+", "ID", text)
         text = re.sub(r"Chunk ID: \w+", "Chunk ID: ID", text)
+        text = re.sub(r"\b(mcp-box)-[0-9a-f]{8}\b", r"\1-ID", text)
         text = self.program.quiet(text)
         return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
@@ -416,8 +423,8 @@ def hook(make):
     """Its own shell: it reads a file, then removes a folder, which policy forbids."""
     with make(
         lambda scene: [
-            scene.program.shell("cat keep/me.txt"),
-            scene.program.shell("rm -rf keep"),
+            lambda turn: scene.program.shell("cat keep/me.txt", turn),
+            lambda turn: scene.program.shell("rm -rf keep", turn),
             DONE,
         ]
     ) as scene:
@@ -425,6 +432,30 @@ def hook(make):
         scene.check((scene.keep / "me.txt").exists(), "the folder is still there")
         scene.check_read(0, "kept")
         scene.check_read(1, "move it to the trash instead")
+        scene.check_phases("ok", "aborted")
+        yield scene
+
+
+def hook_edit(make):
+    """Its own edits: a person approves one and denies another."""
+    with make(
+        lambda scene: [
+            lambda turn: scene.program.write_file("one.txt", "made\n", turn),
+            lambda turn: scene.program.write_file("two.txt", "made\n", turn),
+            DONE,
+        ],
+        edits=True,
+    ) as scene:
+        one, two = (scene.program.workspace / name for name in ("one.txt", "two.txt"))
+        held = scene.held()
+        scene.check(not one.exists(), "nothing is written before")
+        scene.person("approve", held, "--yes")
+        wait_until(one.exists, "the file is written", SECONDS_MAX)
+        scene.person("deny", scene.held(), "--reason", "one is enough")
+        scene.finish()
+        scene.check(one.read_text() == "made\n", "the file is as it was shown")
+        scene.check(not two.exists(), "the other is not written")
+        scene.check_read(1, "one is enough")
         scene.check_phases("ok", "aborted")
         yield scene
 
@@ -446,11 +477,7 @@ def hook_alone(make):
 
 
 def behind_shell(gate, scene, command):
-    def step(turn):
-        chosen = scene.program.shell(command)
-        return behind(gate, chosen(turn) if callable(chosen) else chosen)
-
-    return step
+    return lambda turn: behind(gate, scene.program.shell(command, turn))
 
 
 SCENARIOS = {
@@ -468,6 +495,7 @@ SCENARIOS = {
     "reload": reload,
     "stdio": stdio,
     "hook": hook,
+    "hook-edit": hook_edit,
     "hook-alone": hook_alone,
 }
 

@@ -8,12 +8,10 @@ import threading
 import unittest
 from pathlib import Path
 
-from support import ROOT, EndToEnd, wait_until
+from support import EndToEnd, wait_until
 
-from lib.model import ScriptedModel, call, say  # isort: skip
-from lib.opencode import OpenCode  # isort: skip
-
-PEERS = ROOT / "build/peers"
+from lib.model import Model, call, say  # isort: skip
+from lib.programs import OpenCode  # isort: skip
 
 CONFIG = """
 defaults: {two_step_delay: 0s}
@@ -318,8 +316,87 @@ class Hooks(Hooked):
             self.assertEqual(file.read_text(), text)
 
 
+class Doctor(Hooked):
+    """gavel doctor asks for what is forbidden by the ways that agents take."""
+
+    def doctor(self, home):
+        done = subprocess.run(
+            [self.binary, "doctor", "--json", "--state", self.gavel.state],
+            capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd=self.project,
+            env={"PATH": os.environ["PATH"], "HOME": str(home), "GAVEL_SESSION": "work",
+                 "GAVEL_EPOCH": "7"},
+        )
+        checks = {each["check"]: each for each in json.loads(done.stdout)["checks"]}
+        guards = {name: each for name, each in checks.items() if name.startswith("guard")}
+        return done.returncode, guards
+
+    def home_with(self, *programs):
+        home = self.directory / "home"
+        for program in programs:
+            done = subprocess.run(
+                [self.binary, "setup", program, "--yes", "--state", self.gavel.state],
+                capture_output=True, text=True, cwd=self.project,
+                env={"PATH": os.environ["PATH"], "HOME": str(home)},
+            )
+            self.assertEqual(done.returncode, 0, done.stderr)
+        return home
+
+    def test_what_is_set_up_is_live_whatever_policy_allows(self):
+        self.start("defaults: {read: allow, write: allow, destructive: allow}\n"
+                   "rules: [{name: all, tools: ['*'], verdict: allow}]\n")
+        code, guards = self.doctor(self.home_with(*PROGRAMS))
+        self.assertEqual(code, 0, guards)
+        self.assertEqual(set(guards), {"guard mcp", *(f"guard {name}" for name in PROGRAMS)})
+        for name, guard in guards.items():
+            self.assertEqual(guard["health"], "ok", guard)
+            self.assertIn("live: ", guard["text"])
+            session = "gavel-doctor" if name == "guard mcp" else f"{name[6:]}/gavel-doctor"
+            intent = self.intents(session)[-1]
+            self.assertEqual((intent["tool"], intent["phase"]), ("own__forbidden", "aborted"))
+            self.assertIn(f"{session}#{intent['intent']}", guard["text"])
+
+    def test_what_does_not_guard_is_said(self):
+        self.start()
+        home = self.home_with("claude-code")
+        file = home / ".claude/settings.json"
+        good = file.read_text()
+
+        def guard():
+            code, guards = self.doctor(home)
+            return code, guards["guard claude-code"]["health"], guards["guard claude-code"]["text"]
+
+        # It runs another program that says yes, or does not block.
+        file.write_text(good.replace(f"{self.binary} hook", "true hook"))
+        self.assertEqual(guard()[:2], (1, "fail"))
+        self.assertIn("NOT LIVE", guard()[2])
+        file.write_text(good.replace(str(self.binary), "/nowhere/gavel"))
+        self.assertEqual(guard()[:2], (1, "fail"))
+        self.assertIn("nothing of it is in this daemon's log", guard()[2])
+        # It asks another daemon.
+        other = self.daemon(CONFIG, "other").start()
+        file.write_text(good.replace(str(self.gavel.state), str(other.state)))
+        self.assertEqual(guard()[:2], (1, "fail"))
+        self.assertIn("nothing of it is in this daemon's log", guard()[2])
+        # Half of it is gone.
+        settings = json.loads(good)
+        settings["hooks"]["PreToolUse"][0]["hooks"][0]["onFailure"] = "continue"
+        file.write_text(json.dumps(settings))
+        self.assertEqual(guard()[:2], (0, "warn"))
+        self.assertIn("not as gavel setup writes it", guard()[2])
+        # All of it is.
+        file.write_text("{}")
+        self.assertEqual(guard()[:2], (0, "warn"))
+        self.assertIn("no hooks of Gavel", guard()[2])
+        # The daemon is.
+        file.write_text(good)
+        self.assertEqual(guard()[:2], (0, "ok"))
+        self.gavel.kill()
+        self.assertEqual(guard()[:2], (1, "fail"))
+        self.assertIn("gavel up", guard()[2])
+
+
 @unittest.skipUnless(
-    (PEERS / "node_modules/opencode-linux-x64").exists(),
+    OpenCode.is_installed(),
     "OpenCode is not installed: run tests/peers/install.sh",
 )
 class RealOpenCode(Hooked):
@@ -327,18 +404,17 @@ class RealOpenCode(Hooked):
 
     def play(self, script, broken=False):
         gavel = self.start()
-        model = ScriptedModel(script)
+        model = Model(script)
         self.addCleanup(model.close)
-        program = OpenCode(self.directory / "opencode", PEERS, model.url, {})
-        workspace = self.directory / "opencode/workspace"
-        subprocess.run(["git", "init", "-q", workspace], check=True)
+        program = OpenCode(self.directory / "opencode", self.binary, model.url)
+        workspace = program.workspace
         done = subprocess.run(
             [self.binary, "setup", "opencode", "--yes", "--wait", "1", "--state", gavel.state],
             env=program.environment(), capture_output=True, text=True, cwd=workspace,
         )
         self.assertEqual(done.returncode, 0, done.stderr)
         if broken:
-            plugin = self.directory / "opencode/.config/opencode/plugin/gavel.js"
+            plugin = program.home / ".config/opencode/plugin/gavel.js"
             plugin.write_text(plugin.read_text().replace(str(self.binary), "/nowhere/gavel"))
         process = program.start("do it")
         self.addCleanup(process.kill)
@@ -361,7 +437,7 @@ class RealOpenCode(Hooked):
         self.assertEqual([i["effect"] for i in self.own_intents()],
                          ["read", "irreversible", "write"])
         self.assertIn("hello", json.dumps(self.own_intents()[0]["result"]))
-        self.assertTrue(any("gavel approve" in text for text in model.transcript))
+        self.assertTrue(any("gavel approve" in text for text in model.results))
         self.assertTrue((workspace / ".git").exists())
         self.assertFalse((workspace / "made.txt").exists())
 
@@ -369,7 +445,7 @@ class RealOpenCode(Hooked):
         model, workspace, _ = self.play(
             [call("bash", command="touch made.txt", description="make"), say("done")], broken=True
         )
-        self.assertIn("cannot run", model.transcript[0])
+        self.assertIn("cannot run", model.results[0])
         self.assertFalse((workspace / "made.txt").exists())
 
 

@@ -1,5 +1,7 @@
 """Processes die at any moment; what is on disk decides."""
 
+import contextlib
+import http.client
 import json
 import resource
 import socket
@@ -61,13 +63,33 @@ class KillAndRestart(EndToEnd):
         self.assertEqual(answer["kind"], "result", answer)
         self.assertEqual(self.effects(), ["once"])
 
+    def test_an_mcp_session_goes_on_and_its_call_is_not_repeated(self):
+        client = self.client(self.gavel)
+        client.initialize("2025-06-18")
+        slow = {"name": "box__append_slowly", "arguments": {"text": "once", "seconds": 20}}
+        threading.Thread(target=self._ignoring, args=(client.legacy, "tools/call", slow)).start()
+        wait_until(self.effects, "the effect happened")
+        self.gavel.kill()
+        self.gavel.start()
+        # The daemon has another port now, and the client what it had.
+        later = self.client(self.gavel)
+        later.session, later.version = client.session, client.version
+        reply = later.legacy("tools/call", slow)
+        self.assertEqual(reply.status, 200, reply.body)
+        self.assertIn("unknown whether", reply.text)
+        self.assertEqual(self.effects(), ["once"])
+        ended = {"Mcp-Session-Id": client.session}
+        self.assertEqual(later.send(None, method="DELETE", headers=ended).status, 204)
+        self.assertEqual(later.legacy("tools/list").status, 404)
+
     def _quietly(self, text, seconds):
-        try:
-            self.gavel.propose(
-                "work", "box__append_slowly", {"text": text, "seconds": seconds}, epoch=1
-            )
-        except Exception:
-            pass
+        arguments = {"text": text, "seconds": seconds}
+        self._ignoring(self.gavel.propose, "work", "box__append_slowly", arguments, 1)
+
+    def _ignoring(self, act, *arguments):
+        """The daemon dies under it."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            act(*arguments)
 
     def test_the_upstream_dies_with_the_daemon(self):
         self.append("x")

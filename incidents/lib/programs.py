@@ -1,5 +1,5 @@
-"""The four agent programs as npm has them: how each is set up, told to use the scripted model, and
-run once without a terminal. Each has a home of its own; telemetry and updates are off."""
+"""The agent programs as npm has them: how each is set up, told to use the scripted model, and run
+without a terminal. Each has a home of its own; telemetry and updates are off."""
 
 import json
 import os
@@ -9,38 +9,44 @@ import signal
 import subprocess
 from pathlib import Path
 
-from lib.model import call
-from lib.process import Process
+from . import peers
+from .model import call
+from .process import Process
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SECONDS_MAX = 150
 
 
 class Program:
-    """One program in one scenario. `set_up` is what its page shows, run as it stands there."""
+    """One program with a home and a project in `directory`, run as `user` (None: ourselves);
+    `binary` is gavel, where it is to find one. start() may be called again: a new process, a new
+    conversation, the same files. `set_up` is what its page shows, run as it stands there: the
+    hooks, Gavel's MCP server, the program itself."""
 
     name = title = package = ""
-    installed = "build/agents/node_modules"
     set_up = ()
     notes = ()
 
-    def __init__(self, directory, binary, model_url):
-        self.home = Path(directory) / "home"
-        self.workspace = Path(directory) / "project"
-        self.binary = str(binary)
+    def __init__(self, directory, binary, model_url, user=None):
+        self.directory = Path(directory)
+        self.home = self.directory / "home"
+        self.workspace = self.directory / "project"
         self.model_url = model_url
-        self._directory = Path(directory)
+        self.servers = []
+        self._user = user
+        self._runs = 0
         self._bin = self.home / "bin"
         self._bin.mkdir(parents=True)
         self.workspace.mkdir()
         subprocess.run(["git", "init", "-q", self.workspace], check=True)
-        self._link("gavel", [self.binary])
+        if binary:
+            self._link("gavel", [binary])
         self._link(self.command_name, self.executable())
         self.configure()
 
     @classmethod
     def modules(cls):
-        return ROOT / cls.installed
+        return ROOT / "build/agents/node_modules"
 
     @classmethod
     def version(cls):
@@ -72,34 +78,53 @@ class Program:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text if isinstance(text, str) else json.dumps(text, indent=2))
 
-    def install(self, state, server=None, patience=None):
-        """The lines of the page; `server` is a command over stdio instead of Gavel's URL."""
+    def change(self, name, key, change):
+        """change(value) of a JSON file's member, an object."""
+        file = self.home / name
+        config = json.loads(file.read_text()) if file.exists() else {}
+        change(config.setdefault(key, {}))
+        self.write(name, config)
+
+    def _run(self, line):
+        done = subprocess.run(
+            ["sh", "-euc", line],
+            env=self.environment(),
+            cwd=self.workspace,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS_MAX,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"{line}: exit {done.returncode}: {done.stderr}{done.stdout}")
+
+    def hook(self, state):
+        """Its own tools go through the daemon of this state directory."""
         place = self.home / ".local/state/gavel"
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(state)
-        for line in self.set_up[:-1]:
-            if server and "gavel setup" not in line:
-                continue
-            done = subprocess.run(
-                ["sh", "-euc", line],
-                env=self.environment(),
-                cwd=self.workspace,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=SECONDS_MAX,
-            )
-            if done.returncode != 0:
-                raise RuntimeError(f"{line}: exit {done.returncode}: {done.stderr}{done.stdout}")
-        if server:
-            self.use_server(server)
-        if patience:
-            self.limit(patience)
+        self._run(self.set_up[0])
 
-    def start(self, prompt, through):
+    def connect(self, state):
+        """Gavel is its MCP server."""
+        self._run(self.set_up[1])
+        self.servers.append("gavel")
+
+    def add_server(self, name, command, environment=None):
+        """An MCP server that it starts itself."""
+        self.servers.append(name)
+        self._add_server(name, [str(part) for part in command], environment or {})
+
+    def start(self, prompt, through=()):
+        """Runs one task. `through` stands before the command: ["gavel", "run", ..., "--"]."""
+        self._runs += 1
+        prefix = []
+        if self._user:
+            self._user.own(self.directory)
+            prefix = self._user.prefix()
         return Process(
-            [*through, "nice", "-n", "5", *self.run_command(prompt)],
-            log=self._directory / "program",
+            [*through, *prefix, *self.run_command(prompt)],
+            log=f"{self.directory}.{self._runs}",
             environment=self.environment(),
             directory=self.workspace,
         )
@@ -112,7 +137,8 @@ class Program:
     command_name = ""
 
     def quiet(self, text):
-        """What the program prints, without what these tests themselves bring about."""
+        """What the program prints and says to its model, without what these tests themselves bring
+        about and what is another each time."""
         return text
 
     def executable(self):
@@ -124,25 +150,32 @@ class Program:
     def variables(self):
         return {}
 
-    def use_server(self, command):
+    def _add_server(self, name, command, environment):
         raise NotImplementedError
 
     def limit(self, seconds):
-        """Makes the program wait for a tool so long at most."""
+        """Makes the program wait for a tool of Gavel's so long at most."""
         raise NotImplementedError
 
     def run_command(self, prompt):
         raise NotImplementedError
 
-    def shell(self, command):
-        """A step that uses the program's own shell."""
+    def shell(self, command, turn):
+        """The model's step that uses the program's own shell."""
+        raise NotImplementedError
+
+    def offer_edits(self):
+        """Makes sure that the model is offered the program's own tool for edits."""
+
+    def write_file(self, name, text, turn):
+        """The model's step that makes a file of the project with the program's own tool."""
         raise NotImplementedError
 
 
 class OpenCode(Program):
     name, title, package = "opencode", "OpenCode", "opencode-linux-x64"
-    installed = "build/peers/node_modules"
     command_name = "opencode"
+    config = ".config/opencode/opencode.json"
     set_up = (
         "gavel setup opencode --yes",
         """echo '{"mcp": {"gavel": {"type": "remote", "url": "{env:GAVEL_MCP_URL}", "headers": """
@@ -155,10 +188,15 @@ class OpenCode(Program):
         "the entry `mcp` to it instead.",
     )
 
+    @classmethod
+    def modules(cls):
+        return peers.directory(ROOT) / "node_modules"
+
     def executable(self):
         return [self.modules() / self.package / "bin/opencode"]
 
     def configure(self):
+        self.write(self.config, {})
         provider = {
             "npm": "@ai-sdk/openai-compatible",
             "name": "Scripted",
@@ -185,21 +223,24 @@ class OpenCode(Program):
             "npm_config_offline": "true",
         }
 
-    def use_server(self, command):
-        server = {"type": "local", "command": command}
-        self.write(".config/opencode/opencode.json", {"mcp": {"gavel": server}})
+    def _change(self, change):
+        self.change(self.config, "mcp", change)
+
+    def _add_server(self, name, command, environment):
+        server = {"type": "local", "command": command, "environment": environment}
+        self._change(lambda servers: servers.update({name: server}))
 
     def limit(self, seconds):
-        file = self.home / ".config/opencode/opencode.json"
-        config = json.loads(file.read_text())
-        config["mcp"]["gavel"]["timeout"] = seconds * 1000
-        file.write_text(json.dumps(config))
+        self._change(lambda servers: servers["gavel"].update(timeout=seconds * 1000))
 
     def run_command(self, prompt):
         return ["opencode", "run", prompt]
 
-    def shell(self, command):
+    def shell(self, command, turn):
         return call("bash", command=command, description="a command of the test")
+
+    def write_file(self, name, text, turn):
+        return call("write", filePath=str(self.workspace / name), content=text)
 
 
 class ClaudeCode(Program):
@@ -232,23 +273,24 @@ class ClaudeCode(Program):
         }
 
     def _change(self, change):
-        file = self.home / ".claude.json"
-        config = json.loads(file.read_text()) if file.exists() else {}
-        change(config.setdefault("mcpServers", {}))
-        file.write_text(json.dumps(config))
+        self.change(".claude.json", "mcpServers", change)
 
-    def use_server(self, command):
-        server = {"type": "stdio", "command": command[0], "args": command[1:]}
-        self._change(lambda servers: servers.update(gavel=server))
+    def _add_server(self, name, command, environment):
+        server = {"type": "stdio", "command": command[0], "args": command[1:], "env": environment}
+        self._change(lambda servers: servers.update({name: server}))
 
     def limit(self, seconds):
         self._change(lambda servers: servers["gavel"].update(timeout=seconds * 1000))
 
     def run_command(self, prompt):
-        return ["claude", "-p", prompt, "--allowedTools", "mcp__gavel", "Bash"]
+        allowed = [f"mcp__{name}" for name in self.servers]
+        return ["claude", "-p", prompt, "--allowedTools", *allowed, "Bash", "Write"]
 
-    def shell(self, command):
+    def shell(self, command, turn):
         return call("Bash", command=command, description="a command of the test")
+
+    def write_file(self, name, text, turn):
+        return call("Write", file_path=str(self.workspace / name), content=text)
 
 
 class Codex(Program):
@@ -268,6 +310,9 @@ class Codex(Program):
         "nobody is there to trust.",
     )
     url = "http://127.0.0.1:7420/mcp"
+    approved = 'default_tools_approval_mode = "approve"\n'
+    # One that it does not know: it has MCP's tools at hand, and none for patches.
+    model = "gpt-5.3-codex"
 
     def quiet(self, text):
         text = re.sub(r"\A(.*?)WARNING: proceeding.*?\nuser\n[^\n]*\n", r"\1", text, flags=re.S)
@@ -279,8 +324,7 @@ class Codex(Program):
     def configure(self):
         self.write(
             ".codex/config.toml",
-            f"""model = "gpt-5.3-codex"
-model_provider = "scripted"
+            f"""model_provider = "scripted"
 approval_policy = "never"
 sandbox_mode = "danger-full-access"
 check_for_update_on_startup = false
@@ -299,20 +343,24 @@ env_key = "SCRIPTED_KEY"
 """,
         )
 
-    def install(self, state, server=None, patience=None):
-        super().install(state, server, patience)
+    def connect(self, state):
+        super().connect(state)
         address = json.loads((Path(state) / "daemon.json").read_text())["url"]
         file = self.home / ".codex/config.toml"
         text = file.read_text().replace(self.url, f"{address}/mcp")
-        file.write_text(text + 'default_tools_approval_mode = "approve"\n')
+        file.write_text(text + self.approved)
 
     def variables(self):
         return {"SCRIPTED_KEY": "none"}
 
-    def use_server(self, command):
+    def _add_server(self, name, command, environment):
         with (self.home / ".codex/config.toml").open("a") as file:
-            file.write(f"\n[mcp_servers.gavel]\ncommand = {json.dumps(command[0])}\n")
-            file.write(f"args = {json.dumps(command[1:])}\n")
+            file.write(f"\n[mcp_servers.{name}]\ncommand = {json.dumps(command[0])}\n")
+            file.write(f"args = {json.dumps(command[1:])}\n{self.approved}")
+            if environment:
+                file.write(f"\n[mcp_servers.{name}.env]\n")
+            for variable, value in environment.items():
+                file.write(f"{variable} = {json.dumps(value)}\n")
 
     def limit(self, seconds):
         with (self.home / ".codex/config.toml").open("a") as file:
@@ -324,18 +372,24 @@ env_key = "SCRIPTED_KEY"
             "exec",
             "--skip-git-repo-check",
             "--dangerously-bypass-hook-trust",
+            *("--model", self.model),
             prompt,
         ]
 
-    def shell(self, command):
-        def step(turn):
-            if "exec_command" in turn.tools:
-                return call("exec_command", cmd=command)
-            if "shell_command" in turn.tools:
-                return call("shell_command", command=command)
-            return call("shell", command=["sh", "-c", command])
+    def shell(self, command, turn):
+        if "exec_command" in turn.tools:
+            return call("exec_command", cmd=command)
+        if "shell_command" in turn.tools:
+            return call("shell_command", command=command)
+        return call("shell", command=["sh", "-c", command])
 
-        return step
+    def offer_edits(self):
+        self.model = "gpt-5.5"
+
+    def write_file(self, name, text, turn):
+        added = "".join(f"+{line}\n" for line in text.splitlines())
+        patch = f"*** Begin Patch\n*** Add File: {name}\n{added}*** End Patch\n"
+        return call("apply_patch", input=patch)
 
 
 class Gemini(Program):
@@ -376,14 +430,11 @@ class Gemini(Program):
         }
 
     def _change(self, change):
-        file = self.home / ".gemini/settings.json"
-        settings = json.loads(file.read_text())
-        change(settings.setdefault("mcpServers", {}))
-        file.write_text(json.dumps(settings))
+        self.change(".gemini/settings.json", "mcpServers", change)
 
-    def use_server(self, command):
-        server = {"command": command[0], "args": command[1:]}
-        self._change(lambda servers: servers.update(gavel=server))
+    def _add_server(self, name, command, environment):
+        server = {"command": command[0], "args": command[1:], "env": environment}
+        self._change(lambda servers: servers.update({name: server}))
 
     def limit(self, seconds):
         self._change(lambda servers: servers["gavel"].update(timeout=seconds * 1000))
@@ -391,8 +442,15 @@ class Gemini(Program):
     def run_command(self, prompt):
         return ["gemini", "--yolo", "--model", "gemini-2.5-flash", "--prompt", prompt]
 
-    def shell(self, command):
+    def quiet(self, text):
+        text = re.sub(r"^.*(\[STARTUP\]|Tools updated for server).*\n", "", text, flags=re.M)
+        return re.sub(r"Process Group PGID: \d+", "Process Group PGID: N", text)
+
+    def shell(self, command, turn):
         return call("run_shell_command", command=command, description="a command of the test")
 
+    def write_file(self, name, text, turn):
+        return call("write_file", file_path=str(self.workspace / name), content=text)
 
-PROGRAMS = (OpenCode, ClaudeCode, Codex, Gemini)
+
+PROGRAMS = {each.name: each for each in (OpenCode, ClaudeCode, Codex, Gemini)}

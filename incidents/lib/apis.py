@@ -1,14 +1,7 @@
-"""One scripted model on loopback that speaks the four APIs of the agent programs: Anthropic's
-Messages, OpenAI's Responses and chat completions, Gemini's generateContent; streamed as each asks.
-
-A script is a list of steps as in incidents/lib/model.py. The step is chosen by how many tool
-calls the conversation holds, so the model keeps no state."""
+"""The APIs that the scripted model speaks: Anthropic's Messages, OpenAI's Responses and chat
+completions, Gemini's generateContent; whole or streamed, as each is asked."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-from lib.model import Call, Step, Turn, _text_of, say  # noqa: F401
 
 USAGE = 100, 20  # tokens in and out of every answer
 
@@ -27,8 +20,9 @@ def text_of(value):
 
 
 class Api:
-    """One API. `calls` is how many tool calls the conversation holds, `results` what came of
-    them, `tools` the names on offer; `reply` gives the answer whole, `events` in pieces."""
+    """One API. `turns` is how often the model has called tools in this conversation, `results`
+    what came of the calls, `tools` the names on offer; `reply` gives the answer whole, `events` in
+    pieces. `number` is another one for each answer."""
 
     event_names = True
     end = b""
@@ -36,9 +30,6 @@ class Api:
     def __init__(self, request):
         self.request = request
         self.streamed = bool(request.get("stream"))
-
-    def turn(self):
-        return Turn(self.results(), self.tools())
 
 
 class Messages(Api):
@@ -48,15 +39,19 @@ class Messages(Api):
         return [tool["name"] for tool in self.request.get("tools") or [] if "name" in tool]
 
     def _blocks(self, role, kind):
+        """Of each message that has any, the blocks of this kind."""
         for message in self.request["messages"]:
             if message["role"] == role and isinstance(message["content"], list):
-                yield from (block for block in message["content"] if block["type"] == kind)
+                found = [block for block in message["content"] if block["type"] == kind]
+                if found:
+                    yield found
 
-    def calls(self):
+    def turns(self):
         return sum(1 for _ in self._blocks("assistant", "tool_use"))
 
     def results(self):
-        return [text_of(block.get("content")) for block in self._blocks("user", "tool_result")]
+        found = self._blocks("user", "tool_result")
+        return [text_of(block.get("content")) for blocks in found for block in blocks]
 
     def _content(self, step, number):
         content = [{"type": "text", "text": step.text}] if step.text else []
@@ -64,7 +59,7 @@ class Messages(Api):
             content.append(
                 {
                     "type": "tool_use",
-                    "id": f"toolu_{number + index}",
+                    "id": f"toolu_{number}_{index}",
                     "name": one.tool,
                     "input": one.arguments,
                 }
@@ -120,8 +115,10 @@ class Responses(Api):
         items = self.request.get("input")
         return [i for i in items if isinstance(i, dict) and i.get("type") in kinds]
 
-    def calls(self):
-        return len(self._items("function_call", "custom_tool_call"))
+    def turns(self):
+        # Calls and results stand one after another; the ids are those of _output.
+        calls = self._items("function_call", "custom_tool_call")
+        return len({call["call_id"].split("_")[1] for call in calls})
 
     def results(self):
         found = self._items("function_call_output", "custom_tool_call_output")
@@ -129,18 +126,24 @@ class Responses(Api):
 
     def _output(self, step, number):
         output = []
+        free = [t["name"] for t in self.request["tools"] if t.get("type") == "custom"]
         for index, one in enumerate(step.calls):
             space, _, name = one.tool.rpartition("/")
-            output.append(
-                {
-                    "type": "function_call",
-                    "id": f"fc_{number + index}",
-                    "call_id": f"call_{number + index}",
-                    "name": name,
-                    "arguments": json.dumps(one.arguments),
-                    **({"namespace": space} if space else {}),
-                }
-            )
+            item = {
+                "type": "function_call",
+                "id": f"fc_{number}_{index}",
+                "call_id": f"call_{number}_{index}",
+                "name": name,
+            }
+            if space:
+                item["namespace"] = space
+            if name in free:
+                # A tool that takes text of its own form, here the only argument.
+                item["type"] = "custom_tool_call"
+                item["input"] = next(iter(one.arguments.values()))
+            else:
+                item["arguments"] = json.dumps(one.arguments)
+            output.append(item)
         if step.text:
             part = {"type": "output_text", "text": step.text, "annotations": []}
             output.append(
@@ -189,18 +192,17 @@ class Chat(Api):
     def tools(self):
         return [tool["function"]["name"] for tool in self.request.get("tools") or []]
 
-    def calls(self):
-        return sum(len(m.get("tool_calls") or []) for m in self.request["messages"])
+    def turns(self):
+        return sum(1 for m in self.request["messages"] if m.get("tool_calls"))
 
     def results(self):
-        found = [m for m in self.request["messages"] if m["role"] == "tool"]
-        return [_text_of(m.get("content")) for m in found]
+        return [text_of(m.get("content")) for m in self.request["messages"] if m["role"] == "tool"]
 
     def _calls(self, step, number):
         return [
             {
                 "index": index,
-                "id": f"call_{number + index}",
+                "id": f"call_{number}_{index}",
                 "type": "function",
                 "function": {"name": one.tool, "arguments": json.dumps(one.arguments)},
             }
@@ -248,8 +250,9 @@ class Generate(Api):
         for content in self.request.get("contents") or []:
             yield from (part[key] for part in content.get("parts") or [] if key in part)
 
-    def calls(self):
-        return sum(1 for _ in self._parts("functionCall"))
+    def turns(self):
+        contents = self.request.get("contents") or []
+        return sum(any("functionCall" in p for p in c.get("parts") or []) for c in contents)
 
     def results(self):
         return [text_of(part.get("response")) for part in self._parts("functionResponse")]
@@ -284,118 +287,3 @@ def api_for(path, request):
         api.streamed = path.endswith(":streamGenerateContent")
         return api
     return None
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
-
-    def do_HEAD(self):
-        self._json(200, {})
-
-    def do_GET(self):
-        self._json(200, {"object": "list", "data": [], "models": []})
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        model = self.server.model
-        try:
-            api = api_for(self.path, json.loads(body))
-        except ValueError:
-            api = None
-        if api is None:
-            tokens = "count" in self.path.lower()
-            self._json(200, {"input_tokens": 100, "totalTokens": 100} if tokens else {})
-            return
-        try:
-            step = model.next_step(api)
-        except Exception as error:
-            model.errors.append(error)
-            self._json(400, {"error": {"message": str(error), "type": "invalid_request_error"}})
-            return
-        try:
-            if step.gate:
-                step.gate.pass_through()
-            number = model.next_number()
-            if api.streamed:
-                self._stream(api, api.events(step, number))
-            else:
-                self._json(200, api.reply(step, number))
-        except (BrokenPipeError, ConnectionResetError):
-            pass
-
-    def _json(self, status, value):
-        data = json.dumps(value).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
-
-    def _stream(self, api, events):
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Cache-Control", "no-cache")
-        self.send_header("Connection", "close")
-        self.end_headers()
-        self.close_connection = True
-        for event in events:
-            name = f"event: {event['type']}\n" if api.event_names else ""
-            self.wfile.write(f"{name}data: {json.dumps(event)}\n\n".encode())
-            self.wfile.flush()
-        self.wfile.write(api.end)
-
-
-class Model:
-    """Serves one script. `offered` holds the tools of each request that had any, `results` what
-    the model was shown last of its calls, `errors` what it could not answer."""
-
-    def __init__(self, script):
-        self.script = script
-        self.offered = []
-        self.results = []
-        self.errors = []
-        self._number = 0
-        self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._server.daemon_threads = True
-        self._server.model = self
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def next_number(self):
-        with self._lock:
-            self._number += 1
-            return self._number
-
-    def next_step(self, api):
-        turn = api.turn()
-        if not turn.tools:
-            # Programs also ask for titles and summaries.
-            return say("Maintenance")
-        with self._lock:
-            self.offered.append(turn.tools)
-            if len(turn.results) >= len(self.results):
-                self.results = turn.results
-        step = self.script[min(api.calls(), len(self.script) - 1)]
-        if callable(step):
-            step = step(turn)
-        calls = [Call(offered(one.tool, turn.tools), one.arguments) for one in step.calls]
-        return Step(calls, step.text, step.gate)
-
-    def close(self):
-        self._server.shutdown()
-        self._server.server_close()
-
-
-def offered(tool, tools):
-    """The program's own name of a tool: itself, or one that ends in it."""
-    if tool in tools:
-        return tool
-    for name in tools:
-        if name.endswith((f"_{tool}", f"/{tool}")):
-            return name
-    raise LookupError(f"the program offers no tool {tool}, but: {', '.join(tools)}")
