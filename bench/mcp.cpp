@@ -45,8 +45,8 @@ constexpr std::string_view kSessionHeader = "Mcp-Session-Id: ";
 
 enum class Transport { http, stdio };
 
-// How a read is answered before it is on disk: what the policy file says for it.
-constexpr std::string_view kAtOnce = "";
+// Whether a read waits for the disk before it is answered.
+enum class Answered { durable, at_once };
 
 struct Way {
   std::string name;  // in the figures
@@ -271,11 +271,11 @@ void compare(const std::string& name, Path& direct, Path& through, const Callers
 
 // --- what is measured ---
 
-std::string server_entry(const std::string& name, const std::string& where) {
+std::string server_entry(const std::string& name, const std::string& where, Answered answered) {
   return fmt::format(
-      "  {}:\n    {}\n    concurrency: 256\n    queue: 4096\n    tools: {{echo: {{effect: "
-      "read}}}}\n",
-      name, where);
+      "  {}:\n    {}\n    concurrency: 256\n    queue: 4096\n"
+      "    tools: {{echo: {{effect: read, answer_before_recorded: {}}}}}\n",
+      name, where, answered == Answered::at_once);
 }
 
 void calls(const std::string& gavel, const std::string& server, const fs::path& directory,
@@ -295,19 +295,20 @@ void calls(const std::string& gavel, const std::string& server, const fs::path& 
     if (era == kLegacy) command.emplace_back("legacy");
     return command;
   };
-  std::string policy =
-      "defaults: {read: allow}\n"
-      "rules: [{name: wrapped, tools: [\"wrapped__*\"], verdict: allow, reason: measured}]\n"
-      "servers:\n";
-  for (const auto& way : ways) {
-    const std::string command = way.era == kModern ? fmt::format("[\"{}\"]", server)
-                                                   : fmt::format("[\"{}\", legacy]", server);
-    const std::string where =
-        way.transport == Transport::http
-            ? fmt::format("url: http://127.0.0.1:{}/mcp", of_era(way.era).port())
-            : "command: " + command;
-    policy += server_entry(way.server, where);
-  }
+  const auto policy = [&](Answered answered) {
+    std::string made =
+        "defaults: {read: allow}\n"
+        "rules: [{name: wrapped, tools: [\"wrapped__*\"], verdict: allow, reason: measured}]\n"
+        "servers:\n";
+    for (const auto& way : ways) {
+      const std::string where =
+          way.transport == Transport::http
+              ? fmt::format("url: http://127.0.0.1:{}/mcp", of_era(way.era).port())
+              : fmt::format("command: [\"{}\"{}]", server, way.era == kModern ? "" : ", legacy");
+      made += server_entry(way.server, where, answered);
+    }
+    return made;
+  };
   const auto compare_all = [&](const Daemon& daemon, const Way& way, const std::string& figure) {
     std::unique_ptr<Path> direct;
     std::unique_ptr<Path> through;
@@ -320,9 +321,9 @@ void calls(const std::string& gavel, const std::string& server, const fs::path& 
     }
     for (const auto& each : callers) compare(figure, *direct, *through, each, report);
   };
-  const Daemon durable(gavel, directory / "durable", policy);
+  const Daemon durable(gavel, directory / "durable", policy(Answered::durable));
   compare_all(durable, ways.front(), "http_read_durable");
-  const Daemon at_once(gavel, directory / "at-once", policy + std::string(kAtOnce));
+  const Daemon at_once(gavel, directory / "at-once", policy(Answered::at_once));
   for (const auto& way : ways) compare_all(at_once, way, way.name);
   Stdio direct({server}, kModern);
   Stdio wrapped({gavel, "mcp", "--state", at_once.state(), "--name", "wrapped", "--", server},

@@ -31,6 +31,7 @@ from lib.gavel import find_binary  # noqa: E402
 from lib.narrate import Narrator  # noqa: E402
 from lib.postgres import Postgres, programs  # noqa: E402
 from lib.programs import PROGRAMS  # noqa: E402
+from lib.results import update_results  # noqa: E402
 from lib.world import World  # noqa: E402
 
 # One half of one incident must end within this; the longest takes some twenty seconds.
@@ -206,6 +207,8 @@ def run_incidents(options):
             print(f"incidents: kept {base}", file=sys.stderr)
         else:
             shutil.rmtree(base, ignore_errors=True)
+    if options.results:
+        update_results(options.results, results, ["name"])
     if options.json:
         print(json.dumps(results, indent=2))
     else:
@@ -223,6 +226,7 @@ def main():
     running = commands.add_parser("run", help="run some or all")
     running.add_argument("names", nargs="*", metavar="NAME")
     running.add_argument("--json", action="store_true", help="print the results as a JSON array")
+    running.add_argument("--results", help="a file that they are put into, by name")
     running.add_argument("--binary", help="the gavel to run; otherwise GAVEL_BINARY or the build")
     running.add_argument("--narrated", action="store_true", help="tell the story as well")
     running.add_argument(

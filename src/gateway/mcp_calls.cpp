@@ -194,14 +194,9 @@ McpAnswer McpServer::call_answer(const Request& request, const LogId& session,
   if (!answer.rpc_error.empty()) {
     reply = relay_error(request, answer.rpc_error);
   } else if (answer.kind == AnswerKind::result) {
-    const bool asks =
-        request.era == Era::legacy && result_type(answer.result) == ResultType::input_required;
-    if (asks) {
+    if (const auto why = unusable(request, answer.result); !why.empty()) {
       meta[kCodeKey] = to_string(ErrorCode::unsupported);
-      reply =
-          complete(request, text_result("The server asks for input before it acts, and this client "
-                                        "cannot be asked for it. Nothing was done.",
-                                        ToolOutcome::error, meta));
+      reply = complete(request, text_result(why, ToolOutcome::error, meta));
     } else {
       reply = complete(request, with_meta(answer.result, meta));
     }

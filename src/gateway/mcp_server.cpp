@@ -113,14 +113,22 @@ CallerSide McpServer::caller_side(const Request& request) {
   return side;
 }
 
+std::string McpServer::unusable(const Request& request, std::string_view result) {
+  const ResultType type = result_type(result);
+  if (type == ResultType::complete) return {};
+  if (type != ResultType::input_required) {
+    return "The server answered with a kind of result that Gavel cannot follow.";
+  }
+  // Nothing of the legacy era says so; and it would read as an answer.
+  const std::string wrong = request.era == Era::legacy
+                                ? ", and this client cannot be asked for it"
+                                : wrong_questions(result, client_of(request).capabilities);
+  if (wrong.empty()) return {};
+  return fmt::format("The server asks for input before it acts{}. Nothing was done.", wrong);
+}
+
 McpAnswer McpServer::complete(const Request& request, std::string_view result) const {
   McpAnswer answer;
-  if (request.era == Era::legacy && result_type(result) == ResultType::input_required) {
-    // Nothing of the legacy era says so; and it would read as an answer.
-    return failed(request, {ErrorCode::unsupported,
-                            "the server asks for input before it acts, and this client cannot be "
-                            "asked for it; nothing was done"});
-  }
   if (request.era == Era::legacy) {
     answer.message = rpc_response(request.rpc.id, to_legacy_result(result));
     return answer;
@@ -163,8 +171,11 @@ McpAnswer McpServer::failed(const Request& request, const Error& error) {
 // What an upstream answered, in the client's era.
 McpAnswer McpServer::relay(const Request& request, const UpstreamReply& reply) const {
   if (reply.delivery != Delivery::answered) return failed(request, reply.error);
-  if (!reply.result.empty()) return complete(request, reply.result);
-  return relay_error(request, reply.rpc_error);
+  if (reply.result.empty()) return relay_error(request, reply.rpc_error);
+  if (auto why = unusable(request, reply.result); !why.empty()) {
+    return failed(request, {ErrorCode::unsupported, std::move(why)});
+  }
+  return complete(request, reply.result);
 }
 
 McpAnswer McpServer::relay_error(const Request& request, std::string error) const {

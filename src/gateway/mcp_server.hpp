@@ -123,6 +123,8 @@ private:
   McpAnswer complete(const Request& request, std::string_view result) const;
   static McpAnswer fault(RpcFault fault, int http_status);
   static McpAnswer failed(const Request& request, const Error& error);
+  // Why this client cannot be given a server's result; empty where it can.
+  static std::string unusable(const Request& request, std::string_view result);
   McpAnswer relay(const Request& request, const UpstreamReply& reply) const;
   // An upstream's JSON-RPC error object, in the client's era.
   McpAnswer relay_error(const Request& request, std::string error) const;

@@ -119,6 +119,27 @@ json::object lacking_capability(const json::object& capabilities, std::string_vi
   return {{name, std::move(wanted)}};
 }
 
+std::string wrong_questions(std::string_view result, const json::object& capabilities) {
+  const auto document = parse_json(result);
+  const auto* questions = document ? find_object(*document, "inputRequests") : nullptr;
+  if (questions == nullptr || questions->empty()) {
+    const bool only_waits = document && !string_or(*document, "requestState").empty();
+    return only_waits ? "" : ", but not for what";
+  }
+  for (const auto& question : *questions) {
+    const auto method = string_or(question.value(), "method");
+    const auto* params = find(question.value(), "params");
+    if (question_capability(method).empty()) {
+      return fmt::format(" by {}, which is no question", json_quote(for_display(method, 100)));
+    }
+    const auto asked = params == nullptr ? std::string("{}") : write_json(*params);
+    if (!lacking_capability(capabilities, method, asked).empty()) {
+      return fmt::format(" by {}, which this client did not declare", json_quote(method));
+    }
+  }
+  return {};
+}
+
 std::string cannot_be_asked(const json::object& capabilities, std::string_view method) {
   const auto name = question_capability(method);
   if (find_object(capabilities, name) == nullptr) {

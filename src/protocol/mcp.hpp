@@ -126,6 +126,9 @@ json::object every_question();
 // `params`: JSON object text, may be empty.
 json::object lacking_capability(const json::object& capabilities, std::string_view method,
                                 std::string_view params);
+// What is wrong with an input_required for a client with these capabilities, in the words that
+// follow "asks for input"; empty where it can be passed on.
+std::string wrong_questions(std::string_view result, const json::object& capabilities);
 // The error object for a server that asks what its client did not declare.
 std::string cannot_be_asked(const json::object& capabilities, std::string_view method);
 // A question in the words of the other era: one of URL mode has an elicitationId in the older

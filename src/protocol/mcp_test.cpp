@@ -250,6 +250,21 @@ TEST(Questions, WhatARoundBringsIsTakenOutForAnOlderServer) {
       R"({"name":"t","arguments":{}})");
 }
 
+TEST(Capabilities, AnInputRequiredAsksWhatWasDeclaredAndSaysWhat) {
+  const auto declared = parse_json(R"({"elicitation":{}})");
+  const auto wrong = [&](std::string_view result) {
+    return wrong_questions(result, declared->as_object());
+  };
+  EXPECT_EQ(wrong(R"({"inputRequests":{"a":{"method":"elicitation/create"}}})"), "");
+  EXPECT_EQ(wrong(R"({"requestState":"later"})"), "");
+  EXPECT_EQ(wrong(R"({"inputRequests":{}})"), ", but not for what");
+  EXPECT_EQ(wrong(R"({"inputRequests":[]})"), ", but not for what");
+  EXPECT_EQ(wrong(R"({"inputRequests":{"a":{"method":"roots/list"}}})"),
+            R"( by "roots/list", which this client did not declare)");
+  EXPECT_EQ(wrong(R"({"inputRequests":{"a":{"method":"tools/call"}}})"),
+            R"( by "tools/call", which is no question)");
+}
+
 TEST(LogLevels, RiseFromDebugToEmergency) {
   EXPECT_EQ(log_severity("debug"), 0);
   EXPECT_EQ(log_severity("emergency"), 7);

@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT / "incidents"))
 
 from lib.gavel import Gavel, find_binary  # noqa: E402
 from lib.process import Process, wait_until  # noqa: E402
+from lib.results import update_results  # noqa: E402
 
 REVISIONS = ("2025-11-25", "2026-07-28")
 FIXTURES = {"2025-11-25": "legacy", "2026-07-28": "modern"}
@@ -280,6 +281,7 @@ def main():
     )
     parser.add_argument("--all", action="store_true", help="show what is not scored, too")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--results", type=Path, default=installed / "results.json")
     parser.add_argument("--keep", type=Path, help="leave the referee's files and logs here")
     options = parser.parse_args()
     home = options.referee.resolve()
@@ -297,8 +299,10 @@ def main():
         if not options.keep:
             shutil.rmtree(work, ignore_errors=True)
     stale = apply_exceptions(rows, HERE / "exceptions.json")
+    found = [{**asdict(row), "verdict": row.verdict} for row in rows]
+    update_results(options.results, found, ["leg", "revision", "fixture", "scenario"])
     if options.json:
-        print(json.dumps([{**asdict(row), "verdict": row.verdict} for row in rows], indent=1))
+        print(json.dumps(found, indent=1))
     else:
         print_table(rows, options.all)
     for each in stale:

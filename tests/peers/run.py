@@ -26,9 +26,10 @@ sys.path.insert(0, str(ROOT / "incidents"))
 from lib.gavel import Gavel, find_binary  # noqa: E402
 from lib.mcp import LEGACY, MODERN  # noqa: E402
 from lib.process import Process, wait_until  # noqa: E402
+from lib.results import update_results  # noqa: E402
 from servers import SERVERS, UUID, make_world, replaced  # noqa: E402
 
-CLIENT_SECONDS = 120
+CLIENT_SECONDS = 240
 NODE_MIN = 20
 # name: (its program under clients/, the eras that it speaks)
 SDKS = {
@@ -206,7 +207,7 @@ def comparable(servers, seen, places):
 
 def uncalled(server, texts):
     """Tools that the server lists and the plan does not call."""
-    named = {tool for tool, _ in server.calls}
+    named = {*server.uncalled, *(tool for tool, _ in server.calls)}
     return sorted({tool["name"] for tool in json.loads(texts["tools"])} - named)
 
 
@@ -276,7 +277,7 @@ def main():
     finally:
         peers.stop()
         shutil.rmtree(work, ignore_errors=True)
-    options.results.write_text(json.dumps(rows, indent=1) + "\n")
+    update_results(options.results, rows, ["sdk", "server", "era", "transport"])
     failed = sum(not row["equal"] for row in rows)
     print(f"{len(rows) - failed} passed, {failed} failed")
     return 1 if failed or not rows else 0
