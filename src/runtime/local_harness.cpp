@@ -269,8 +269,13 @@ asio::awaitable<Result<std::vector<ToolView>>> LocalHarness::tools(Caller caller
                                                                    std::string server,
                                                                    HeldTools held) {
   co_await list_unknown(server);
+  const auto servers = server.empty() ? upstreams() : std::vector{server};
+  if (held == HeldTools::shown) {
+    const auto durable = co_await pins_durable(servers);
+    if (!durable) co_return std::unexpected(durable.error());
+  }
   std::vector<ToolView> views;
-  for (const auto& name : server.empty() ? upstreams() : std::vector{server}) {
+  for (const auto& name : servers) {
     const auto listing = directory_.known(name);
     if (!listing) continue;
     for (const auto& [tool_id, tool] : *listing) {

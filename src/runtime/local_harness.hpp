@@ -228,6 +228,8 @@ private:
   asio::awaitable<Result<std::shared_ptr<const ToolListing>>> list_tools(
       std::shared_ptr<Upstream> server);
   Status pin_unseen(const std::string& server, const ToolListing& listing);
+  // Waits until what is pinned of these servers may be told (I5).
+  asio::awaitable<Status> pins_durable(std::vector<std::string> servers);
   // Null where there is none.
   const ToolPin* pin_of(const std::string& server, const Tool& tool) const;
   Standing standing(const std::string& server, const Tool& tool) const;

@@ -70,6 +70,19 @@ Status LocalHarness::pin_unseen(const std::string& server, const ToolListing& li
   return append();
 }
 
+asio::awaitable<Status> LocalHarness::pins_durable(std::vector<std::string> servers) {
+  for (const auto& server : servers) {
+    const auto rules = trust_.find(server);
+    if (rules == trust_.end()) continue;
+    const LogId pins = rules->second.pins;
+    const Position tail = control_.state(pins).tail;
+    const auto durable = co_await wait_for(pins, tail, clock_.steady() + kDurableWait);
+    if (!durable) co_return std::unexpected(durable.error());
+    if (*durable < tail) co_return fail(ErrorCode::timeout, "the store does not answer; ask again");
+  }
+  co_return Status{};
+}
+
 const ToolPin* LocalHarness::pin_of(const std::string& server, const Tool& tool) const {
   const auto rules = trust_.find(server);
   if (rules == trust_.end()) return nullptr;
