@@ -15,7 +15,7 @@
 #include <ctime>
 #include <exception>
 #include <list>
-#include <unordered_set>
+#include <map>
 
 #include "base/assert.hpp"
 #include "gateway/http_connection.hpp"
@@ -162,13 +162,13 @@ public:
 
   void close_connections() {
     const auto all = connections_;
-    for (const auto& connection : all) connection->abort();
+    for (const auto& [number, connection] : all) connection->abort();
   }
 
   static asio::awaitable<void> stop(std::shared_ptr<Impl> self) {
     self->close();
     const auto all = self->connections_;
-    for (const auto& connection : all) connection->stop_soon();
+    for (const auto& [number, connection] : all) connection->stop_soon();
     co_await drain(self, self->shared_->options.drain_timeout);
     self->close_connections();
     co_await drain(self, kUnwind);
@@ -187,7 +187,8 @@ private:
     }
   }
 
-  using Connections = std::unordered_set<std::shared_ptr<HttpConnection>>;
+  // By the order in which they came.
+  using Connections = std::map<std::uint64_t, std::shared_ptr<HttpConnection>>;
 
   static asio::awaitable<void> accept_loop(std::shared_ptr<Impl> self, tcp::acceptor* acceptor) {
     asio::steady_timer pause(self->executor_);
@@ -217,14 +218,15 @@ private:
       return;
     }
     auto connection = std::make_shared<HttpConnection>(std::move(socket), shared_);
-    connections_.insert(connection);
+    const auto number = ++served_;
+    connections_.emplace(number, connection);
     asio::co_spawn(
         executor_, HttpConnection::run(connection),
-        asio::bind_cancellation_slot(connection->cancellation(),
-                                     [self = shared_from_this(), connection](std::exception_ptr) {
-                                       connection->close();
-                                       self->connections_.erase(connection);
-                                     }));
+        asio::bind_cancellation_slot(connection->cancellation(), [self = shared_from_this(), number,
+                                                                  connection](std::exception_ptr) {
+          connection->close();
+          self->connections_.erase(number);
+        }));
   }
 
   // One timer for the deadlines of all connections.
@@ -239,7 +241,7 @@ private:
       co_await self->sweep_timer_.async_wait(asio::as_tuple(asio::use_awaitable));
       self->shared_->date = http_date(std::time(nullptr));
       const auto now = std::chrono::steady_clock::now();
-      for (const auto& connection : self->connections_) connection->close_if_late(now);
+      for (const auto& [number, connection] : self->connections_) connection->close_if_late(now);
     }
   }
 
@@ -249,6 +251,7 @@ private:
   std::list<tcp::acceptor> acceptors_;
   std::vector<std::string> endpoints_;
   Connections connections_;
+  std::uint64_t served_ = 0;
 };
 
 HttpServer::HttpServer(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -71,6 +71,16 @@ Status ControlPlane::refresh(const LogId& log) {
   }
 }
 
+Status ControlPlane::catch_up(const LogId& session, const Principal& agent,
+                              std::string_view toolset) {
+  const ControlView view = view_of(session, agent, toolset, {});
+  for (const auto* scope : view.scopes) {
+    ASSIGN_OR_RETURN(const auto head, log_.head(scope->log));
+    if (head.durable > scope->tail) TRY(refresh(scope->log));
+  }
+  return {};
+}
+
 Status check_session_name(const LogId& session) {
   TRY(check_log_name(session));
   if (session.value.starts_with(kControlPrefix)) {

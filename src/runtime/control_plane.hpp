@@ -35,6 +35,8 @@ public:
   Status load();
   // Folds what others appended to one log since; after a conflict or a refused guard.
   Status refresh(const LogId& log);
+  // The same of the scopes that cover a call, where another process appended to one of them.
+  Status catch_up(const LogId& session, const Principal& agent, std::string_view toolset);
 
   // Appends to a control log, folds once it is sequenced. Errors: those of Log::append.
   Status append(ControlState& state, std::vector<Entry> entries, Random& random,

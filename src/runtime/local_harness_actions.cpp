@@ -151,20 +151,26 @@ void LocalHarness::start_attempt(Session& session, const Dispatch& dispatch) {
   // before.
   const bool outlives = open->second.hold.has_value() || dispatch.attempt > 1;
   const Epoch epoch = open->second.epoch;
-  job.still_allowed = [this, id = session.id, intent = job.intent, outlives, epoch,
-                       readable = arguments.has_value()]() -> Status {
-    const Session* now = sessions_.find(id);
+  job.still_allowed = [this, id = session.id, intent = job.intent, attempt = job.attempt, outlives,
+                       epoch, readable = arguments.has_value()]() -> Status {
+    Session* now = sessions_.find(id);
     if (now == nullptr) return fail(ErrorCode::internal, "the session is not in memory");
     if (!readable) return fail(ErrorCode::corrupted, "its arguments cannot be read from the store");
     // What a failed store says now is not what it holds.
     TRY(log_.health());
+    // Another process on the same log may have elected a driver, halted, or settled this.
+    TRY(sessions_.catch_up(*now));
     if (!outlives && now->state.epoch > epoch) {
       return fail(ErrorCode::stale_epoch,
                   fmt::format("epoch {} was elected", now->state.epoch.value));
     }
     const auto still_open = now->state.open.find(intent);
     if (still_open == now->state.open.end()) return fail(ErrorCode::conflict, "it was settled");
+    if (still_open->second.phase != Phase::in_flight || still_open->second.attempts != attempt) {
+      return fail(ErrorCode::conflict, "another process took it up");
+    }
     const IntentProposed& proposal = still_open->second.proposal;
+    TRY(control_.catch_up(id, proposal.requester, proposal.toolset));
     return check_halts(
         control_.view_of(id, proposal.requester, proposal.toolset, {}, Lifts::durable),
         proposal.effect);
@@ -265,13 +271,16 @@ asio::awaitable<void> LocalHarness::record(LogId id, IntentId intent, std::strin
                                 : std::unexpected(plan.error());
     if (committed) co_return;
     why = committed.error();
-    if (plan && why.code == ErrorCode::busy) {
+    // Another process may have elected a driver: what came of it is true in every epoch.
+    const bool waits = why.code == ErrorCode::busy || why.code == ErrorCode::conflict ||
+                       why.code == ErrorCode::stale_epoch;
+    if (plan && waits) {
       // It is known here and nowhere else: it waits for the store, however long that takes.
       asio::steady_timer pause(executor_, clock_.steady() + kBusyPause);
       co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
       continue;
     }
-    if (!plan || (why.code != ErrorCode::conflict && why.code != ErrorCode::halted)) break;
+    if (!plan || why.code != ErrorCode::halted) break;
     ++tries;
   }
   say(fmt::format("the {} of {} is not recorded: {}", what, intent_name(id, intent), why.message));

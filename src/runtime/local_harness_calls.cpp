@@ -288,8 +288,8 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::propose(CallRequest request, P
   }
   const auto open = session.state.open.find(proposed->intent);
   if (open != session.state.open.end() && open->second.phase == Phase::held && request.on_held) {
-    // A new hold is told once it is durable, by its Notify; an old one at once.
-    if (proposed->disposition == Disposition::attach) {
+    // A new hold is told once it is durable, by its Notify; an old one at once, if it is.
+    if (proposed->disposition == Disposition::attach && session.durable >= proposed->intent) {
       request.on_held(proposed->intent,
                       open->second.hold ? open->second.hold->reason : HoldReason::ask);
     }

@@ -84,8 +84,10 @@ asio::awaitable<Status> LocalHarness::commit_and_wait(LogId id, IntentId intent,
         sessions_.commit(session, std::move(*plan), Durability::now,
                          [completion](Status status) { completion->complete(std::move(status)); });
     if (committed) co_return co_await wait_durable(std::move(completion));
+    // A person's word is no driver's: it counts in the epoch that another process elected, too.
     const bool again = committed.error().code == ErrorCode::conflict ||
-                       committed.error().code == ErrorCode::halted;
+                       committed.error().code == ErrorCode::halted ||
+                       committed.error().code == ErrorCode::stale_epoch;
     if (!again || tries + 1 == kDecideTries) co_return committed;
   }
 }

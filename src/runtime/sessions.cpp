@@ -65,6 +65,7 @@ Result<State> Sessions::peek(const LogId& id) {
 
 Result<std::reference_wrapper<Session>> Sessions::get(const LogId& id) {
   if (Session* hot = find(id)) {
+    if (hot->unreadable) TRY(restore(*hot));
     hot->used = ++uses_;
     return std::ref(*hot);
   }
@@ -85,13 +86,16 @@ Result<std::unique_ptr<Session>> Sessions::load(const LogId& id) {
   ASSIGN_OR_RETURN(const auto head, log_.head(id));
   if (head.next_due.ms != 0) session->recorded_due = head.next_due;
   if (head.tail.value > 0) {
-    ASSIGN_OR_RETURN(const auto snapshot, log_.load_snapshot(id));
-    if (snapshot) {
-      // A snapshot that this build cannot read costs time, not data.
-      auto state = decode_snapshot(snapshot->bytes);
-      if (state && state->tail == snapshot->position && state->session == id) {
+    const auto snapshot = log_.load_snapshot(id);
+    // One that is damaged, or that this build cannot read, costs time, not data.
+    if (!snapshot && snapshot.error().code != ErrorCode::corrupted) {
+      return std::unexpected(snapshot.error());
+    }
+    if (snapshot && *snapshot) {
+      auto state = decode_snapshot((*snapshot)->bytes);
+      if (state && state->tail == (*snapshot)->position && state->session == id) {
         session->state = std::move(*state);
-        session->snapshot = snapshot->position;
+        session->snapshot = (*snapshot)->position;
       }
     }
   }
@@ -118,6 +122,7 @@ Status Sessions::commit(Session& session, Plan plan, Durability durability,
     if (on_durable) asio::post(executor_, [f = std::move(on_durable)] { f({}); });
     return {};
   }
+  if (session.unreadable) return std::unexpected(*session.unreadable);
   std::vector<Blob> blobs;
   Position position = session.state.tail;
   for (auto& entry : plan.entries) {
@@ -227,7 +232,8 @@ Status Sessions::append(Session& session, std::vector<Entry>& entries,
     // here never was.
     for (const auto& guard : guards) (void)control_.refresh(guard.log);
     for (const auto& other : control) (void)control_.refresh(other.log);
-    restore(session);
+    // Where that fails, the next caller who asks for the session tries again.
+    (void)restore(session);
     return std::unexpected(sequenced.error());
   }
   session.deferred.clear();
@@ -243,24 +249,35 @@ Status Sessions::append(Session& session, std::vector<Entry>& entries,
   return {};
 }
 
-void Sessions::restore(Session& session) {
+Status Sessions::catch_up(Session& session) {
+  ASSIGN_OR_RETURN(const auto head, log_.head(session.id));
+  if (head.tail == session.sequenced && !session.unreadable) return {};
+  return restore(session);
+}
+
+Status Sessions::restore(Session& session) {
   auto loaded = load(session.id);
-  // Without its state nothing may follow, and no caller can go on: the next start reads it anew.
-  ASSERT(loaded);
+  if (!loaded) {
+    session.unreadable = loaded.error();
+    return std::unexpected(*session.unreadable);
+  }
+  session.unreadable.reset();
   State& state = (*loaded)->state;
   const auto follow = [&](const Entry& entry) {
     if (entry.position == state.tail.next()) fold(state, entry);
   };
   for (const auto& batch : session.in_flight) std::for_each(batch->begin(), batch->end(), follow);
   session.sequenced = state.tail;
-  std::for_each(session.deferred.begin(), session.deferred.end(), follow);
-  // Another driver's entries stand where these would: reads and notes, nothing that acted.
-  if (!session.deferred.empty() && state.tail != session.deferred.back().position) {
+  // Where another driver's entries stand in their place, they are gone: reads and notes, nothing
+  // that acted.
+  if (!session.deferred.empty() && session.deferred.front().position != state.tail.next()) {
     session.deferred.clear();
     session.deferred_blobs.clear();
   }
+  std::for_each(session.deferred.begin(), session.deferred.end(), follow);
   session.state = std::move(state);
   session.recorded_due = (*loaded)->recorded_due;
+  return {};
 }
 
 void Sessions::completed(const LogId& id, Position last, const Batch& batch,
@@ -316,7 +333,7 @@ void Sessions::tell_failure(Session& session, IntentId intent, const Error& why)
 }
 
 void Sessions::flush(Session& session) {
-  if (session.deferred.empty()) return;
+  if (session.deferred.empty() || session.unreadable) return;
   std::vector<Entry> none;
   std::vector<ControlAppend> no_control;
   // A refusal here means that another driver took over; what was deferred were reads and notes.

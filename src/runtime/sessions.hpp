@@ -63,6 +63,9 @@ struct Session {
   std::vector<Blob> deferred_blobs;
   std::deque<Batch> in_flight;            // sequenced and not durable, oldest first
   std::optional<Timestamp> recorded_due;  // what the log's timer index holds
+  // Why the state above is not that of the log: an append was refused, and then the log could not
+  // be read. Nothing is appended until it can.
+  std::optional<Error> unreadable;
 
   std::multimap<IntentId, Waiter*> waiters;
   std::map<IntentId, CallContext> contexts;
@@ -110,6 +113,8 @@ public:
   // `on_durable` may be empty.
   Status commit(Session& session, Plan plan, Durability durability,
                 std::function<void(Status)> on_durable = {});
+  // Folds the session anew where another process appended to its log. Errors: those of get().
+  Status catch_up(Session& session);
   // Sends deferred entries out.
   void flush(Session& session);
 
@@ -134,7 +139,7 @@ private:
                 const std::vector<ControlPosition>& guards, std::vector<Blob> blobs,
                 std::function<void(Status)> on_durable);
   // Folds anew what the log has, what is on its way into it and what is deferred.
-  void restore(Session& session);
+  Status restore(Session& session);
   void completed(const LogId& id, Position last, const Batch& batch,
                  const std::vector<Action>& actions, const Status& status);
   // Whether the intent may be at its server: an attempt of it is durable, or was never held back.

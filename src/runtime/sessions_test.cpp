@@ -5,6 +5,8 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "core/codec.hpp"
+#include "core/fold.hpp"
 #include "log/log_testing.hpp"
 #include "runtime/upstream_world_test.hpp"
 
@@ -15,6 +17,19 @@ namespace {
 class MoodyLog final : public testing::ForwardingLog {
 public:
   bool busy = false;
+  bool snapshots_damaged = false;
+  bool damaged = false;
+
+  Result<std::vector<StoredEntry>> read(const LogId& log, Position from,
+                                        const ReadLimits& limits) override {
+    if (damaged) return fail(ErrorCode::corrupted, "a record is damaged");
+    return ForwardingLog::read(log, from, limits);
+  }
+
+  Result<std::optional<Snapshot>> load_snapshot(const LogId& log) override {
+    if (snapshots_damaged) return fail(ErrorCode::corrupted, "the snapshot is damaged");
+    return ForwardingLog::load_snapshot(log);
+  }
 
   // From here on nothing more is said to be durable.
   void go_slow(const LogId& log) { durable_ = ForwardingLog::head(log)->durable; }
@@ -55,12 +70,13 @@ protected:
   Result<Plan> election() {
     return decide(session().state, Elect{Principal{"agent"}, "again", clock_.now()});
   }
-  Plan refusal() {
-    return refuse(session().state, {Principal{"zombie"},
-                                    Epoch{1},
-                                    "propose",
-                                    {ErrorCode::stale_epoch, "older"},
-                                    clock_.now()});
+  Plan refusal() { return refusal_of(session()); }
+  Plan refusal_of(const Session& session) {
+    return refuse(session.state, {Principal{"zombie"},
+                                  Epoch{1},
+                                  "propose",
+                                  {ErrorCode::stale_epoch, "older"},
+                                  clock_.now()});
   }
   State read_anew() {
     asio::io_context other;
@@ -105,6 +121,65 @@ TEST_F(SessionsTest, ABusyStoreForgetsNothingThatIsOnItsWay) {
   EXPECT_EQ(session().durable, session().state.tail);
   EXPECT_TRUE(session().in_flight.empty());
   EXPECT_EQ(read_anew(), session().state);
+}
+
+TEST_F(SessionsTest, ARefusedAppendOverADamagedLogStopsItsSessionOnly) {
+  open();
+  io_.poll();
+  const State before = session().state;
+  log_.busy = log_.damaged = true;
+  Session& hot = session();
+  EXPECT_EQ(try_commit(election()).error().code, ErrorCode::busy);
+  // What was refused was folded already: nothing may be told or written on top of it.
+  log_.busy = false;
+  EXPECT_EQ(sessions_.get(LogId{"work"}).error().code, ErrorCode::corrupted);
+  EXPECT_EQ(sessions_.commit(hot, refusal_of(hot), Durability::now).error().code,
+            ErrorCode::corrupted);
+  EXPECT_EQ(sessions_.commit(hot, refusal_of(hot), Durability::deferred).error().code,
+            ErrorCode::corrupted);
+  EXPECT_EQ(log_.head(LogId{"work"})->tail, before.tail);
+
+  log_.damaged = false;
+  EXPECT_EQ(session().state, before);
+  commit(election());
+  io_.poll();
+  EXPECT_EQ(read_anew(), session().state);
+}
+
+TEST_F(SessionsTest, NotesInWhosePlaceAnotherProcessWroteAreGone) {
+  open();
+  io_.poll();
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(try_commit(refusal(), Durability::deferred));
+  // Fewer than the notes: none of them stands where it would have.
+  const State before = read_anew();
+  const auto elected = decide(before, Elect{Principal{"other"}, "elsewhere", clock_.now()});
+  Append append;
+  append.id.bytes[0] = 9;
+  append.parts.push_back({.log = LogId{"work"},
+                          .expected_tail = before.tail,
+                          .epoch = before.epoch.next(),
+                          .epoch_rule = EpochRule::elect,
+                          .entries = {encode(elected->entries.front())},
+                          .next_due = {}});
+  ASSERT_TRUE(log_.append(std::move(append), {}));
+
+  ASSERT_TRUE(sessions_.catch_up(session()));
+  EXPECT_TRUE(session().deferred.empty());
+  EXPECT_EQ(session().state, read_anew());
+  EXPECT_EQ(session().state.epoch, before.epoch.next());
+  commit(election());
+  io_.poll();
+  EXPECT_EQ(read_anew(), session().state);
+}
+
+TEST_F(SessionsTest, ADamagedSnapshotCostsTimeNotTheSession) {
+  open();
+  commit(election());
+  io_.poll();
+  const State& state = session().state;
+  ASSERT_TRUE(log_.save_snapshot(LogId{"work"}, {state.tail, encode_snapshot(state)}));
+  log_.snapshots_damaged = true;
+  EXPECT_EQ(read_anew(), state);
 }
 
 TEST_F(SessionsTest, ABusyStoreForgetsNothingThatIsDeferred) {
