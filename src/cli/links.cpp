@@ -35,8 +35,7 @@ Status follow(json::value& value, const std::string& directory) {
   if (!value.is_string()) return {};
   const fs::path path(std::string(view(value.get_string())));
   if (path.empty() || path.string().front() == '~') return {};
-  ASSIGN_OR_RETURN(auto real, followed(path.is_absolute() ? path : fs::path(directory) / path));
-  value = std::move(real);
+  ASSIGN_OR_RETURN(value, followed(path.is_absolute() ? path : fs::path(directory) / path));
   return {};
 }
 
