@@ -142,7 +142,11 @@ asio::awaitable<McpAttendance::End> McpAttendance::attend(std::shared_ptr<Waitin
       sign = true;
     }
     co_await pass_on(*call);
-    while (auto question = call->next_question()) co_await take(call, std::move(*question));
+    while (!client_.asked_later) {
+      auto question = call->next_question();
+      if (!question) break;
+      co_await take(call, std::move(*question));
+    }
     if (!lacking_.empty()) co_return End::asked;
     if (gathered_at_ && std::chrono::steady_clock::now() >= *gathered_at_) co_return End::asked;
     if (sign) co_await sign_of_life(session, what);

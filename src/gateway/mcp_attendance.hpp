@@ -32,6 +32,7 @@ public:
     std::string log_level;             // empty for no log messages
     json::object capabilities;         // what it may be asked
     std::string identity;              // as CallerSide has it
+    bool asked_later = false;          // questions are left to the call: it may become a task
   };
   // `exchange` and `options` must outlive this.
   McpAttendance(const asio::any_io_executor& executor, McpExchange& exchange,

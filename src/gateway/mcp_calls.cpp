@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::string_view kCodeKey = "com.gavel/code";
 constexpr std::string_view kPendingKey = "com.gavel/pending";
-constexpr std::chrono::milliseconds kNoPatience{0};
+// What takes longer is told as a task that is at work.
+constexpr std::chrono::milliseconds kTaskAfter{250};
 
 std::string with_meta(std::string_view result, const json::object& added) {
   if (added.empty()) return std::string(result);
@@ -120,11 +121,12 @@ asio::awaitable<McpAnswer> McpServer::call_tool(Request& request) {
   const bool as_task = wants_task(request);
   if (as_task) {
     // What takes longer is a task, of which its client asks later.
-    const auto patience = request.era == Era::modern ? options_.hold_off : kNoPatience;
-    call->patience = std::chrono::steady_clock::now() + patience;
+    call->patience = std::chrono::steady_clock::now() + kTaskAfter;
   }
   const auto patience = call->patience - std::chrono::steady_clock::now();
-  McpAttendance attendance(executor_, request.exchange, options_, client_of(request));
+  auto client = client_of(request);
+  client.asked_later = as_task && request.era == Era::modern;
+  McpAttendance attendance(executor_, request.exchange, options_, std::move(client));
   std::shared_ptr<WaitingCall> running;
   const auto identity = fmt::format("{}\n{}\n{}", session.value, call->key, call->call_id);
   const auto& shown = request.context.server;
@@ -138,6 +140,8 @@ asio::awaitable<McpAnswer> McpServer::call_tool(Request& request) {
     }
   } else {
     call->side = attendance.side();
+    // A task of the older era is asked on the stream of tasks/result.
+    if (as_task && request.era == Era::legacy) call->side.on_question = {};
     // Only the older era is asked here for further rounds, which need the call again.
     running = WaitingCall::start(executor_, harness_,
                                  request.era == Era::legacy ? *call : std::move(*call));
@@ -153,10 +157,13 @@ asio::awaitable<McpAnswer> McpServer::call_tool(Request& request) {
     if (end == McpAttendance::End::stopping) {
       co_return call_answer(request, session, stopping_answer(tool, attendance.held()));
     }
+    if (as_task && request.era == Era::modern) {
+      co_return co_await task_answer(request, session, running);
+    }
     auto answer = running->take_answer();
     const bool asks = request.era == Era::legacy && answer && answer->kind == AnswerKind::result &&
                       result_type(answer->result) == ResultType::input_required;
-    if (as_task && !asks) co_return co_await task_answer(request, session, std::move(answer));
+    if (as_task && !asks) co_return co_await legacy_task(request, session, std::move(answer));
     if (!asks || round == kRoundsMax) co_return call_answer(request, session, std::move(answer));
     auto input = co_await attendance.gather_input(answer->result);
     if (input && input->empty()) co_return McpAnswer{};

@@ -215,6 +215,23 @@ TEST(McpQuestions, ALegacyServerThatNeedsMoreThanTheClientDeclaredIsACapabilityE
   EXPECT_TRUE(at(message, "/error/data/requiredCapabilities/elicitation").is_object());
 }
 
+TEST(McpQuestions, ATaskAsksNothingThatItsClientDidNotDeclare) {
+  World world;
+  auto client = world.agent();
+  const json::object extensions{{"io.modelcontextprotocol/tasks", json::object{}}};
+  const json::object meta{
+      {"io.modelcontextprotocol/clientCapabilities", json::object{{"extensions", extensions}}}};
+  const auto task =
+      message_of(modern(client, "tools/call", {{"name", "lib__wonder"}, {"_meta", meta}}));
+  ASSERT_EQ(at(task, "/result/resultType"), "task");
+  json::value state;
+  do {
+    state = message_of(
+        modern(client, "tasks/get", {{"taskId", at(task, "/result/taskId")}, {"_meta", meta}}));
+  } while (at(state, "/result/status") == "working");
+  EXPECT_EQ(at(state, "/result/status"), "completed");
+}
+
 // --- changes ---
 
 TEST(McpChanges, ASessionHearsOfItsSubscriptionsAndOfChangedLists) {

@@ -24,7 +24,7 @@ const json::value& at(const json::value& value, std::string_view pointer) {
 json::object capable(json::object more = {}) {
   more["io.modelcontextprotocol/clientCapabilities"] =
       json::object{{"elicitation", json::object{}},
-                   {"extensions", json::object{{"io.modelcontextprotocol/tasks", json::object{}}}}};
+                   {"extensions", json::object{{"io.modelcontextprotocol/ui", json::object{}}}}};
   return more;
 }
 

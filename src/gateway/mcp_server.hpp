@@ -16,6 +16,7 @@
 #include "gateway/mcp_attendance.hpp"
 #include "gateway/mcp_catalogue.hpp"
 #include "gateway/mcp_changes.hpp"
+#include "gateway/mcp_client_tasks.hpp"
 #include "gateway/mcp_parking.hpp"
 #include "gateway/mcp_sessions.hpp"
 #include "protocol/mcp.hpp"
@@ -80,7 +81,10 @@ public:
   // `harness` must outlive this.
   McpServer(asio::any_io_executor executor, Harness& harness, McpOptions options);
   // Lets go of the calls that wait for an answer of their client; after the last request.
-  void close() { parking_.close(); }
+  void close() {
+    parking_.close();
+    client_tasks_.close();
+  }
 
   // `admission` says how the message is to be served: admit_mcp over HTTP, admit_line over stdio.
   asio::awaitable<McpAnswer> answer(const RpcMessage& message, McpAdmission admission,
@@ -182,10 +186,17 @@ private:
   static bool knows_legacy_tasks(const Request& request);
   // Whether this tools/call is to be answered by a task, at once or where it takes longer.
   static bool wants_task(const Request& request);
+  // `call`: what was waited for until now.
   asio::awaitable<McpAnswer> task_answer(Request& request, LogId session,
+                                         std::shared_ptr<WaitingCall> call);
+  asio::awaitable<McpAnswer> legacy_task(Request& request, LogId session,
                                          Result<CallAnswer> answer);
   McpAnswer task_state(const Request& request, const LogId& session, IntentId intent,
-                       const ActionView& view) const;
+                       const ActionView& view);
+  // From now on what the task asks for is kept for its client.
+  void attend_task(const Request& request, const LogId& session, IntentId intent);
+  // -32021 for a modern client that did not declare tasks.
+  static std::optional<McpAnswer> refuse_undeclared(const Request& request);
   asio::awaitable<McpAnswer> get_task(Request& request);
   asio::awaitable<McpAnswer> task_result(Request& request);
   asio::awaitable<McpAnswer> update_task(Request& request);
@@ -198,6 +209,7 @@ private:
   McpSessions sessions_;
   McpCatalogue catalogue_;
   McpParking parking_;
+  McpClientTasks client_tasks_;
   std::shared_ptr<McpChanges> changes_ = std::make_shared<McpChanges>();
 };
 

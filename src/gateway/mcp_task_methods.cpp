@@ -22,6 +22,11 @@ std::string task_id(const LogId& session, IntentId intent) {
   return to_hex(fmt::format("{}#{}", session.value, intent.value));
 }
 
+// Of McpClientTasks.
+std::string task_key(const Caller& caller, const LogId& session, IntentId intent) {
+  return fmt::format("{}\n{}\n{}", caller.principal.value, session.value, intent.value);
+}
+
 // The intent, where the name is one of this session.
 std::optional<IntentId> intent_of(std::string_view id, const LogId& session) {
   const auto name = from_hex(id);
@@ -33,8 +38,11 @@ std::optional<IntentId> intent_of(std::string_view id, const LogId& session) {
   return IntentId{*number};
 }
 
-TaskStatus status_of(Era era, const std::optional<CallAnswer>& answer) {
-  if (!answer) return TaskStatus::working;
+TaskStatus status_of(Era era, const ActionView& view) {
+  const auto& answer = view.answer;
+  // A legacy client is asked on the stream of tasks/result, and this tells it to open that.
+  const bool asks = view.wants_input && era == Era::legacy;
+  if (!answer) return asks ? TaskStatus::input_required : TaskStatus::working;
   if (!answer->rpc_error.empty()) return TaskStatus::failed;
   const bool is_result = answer->kind == AnswerKind::result;
   if (!is_result && answer->code == ErrorCode::cancelled) return TaskStatus::cancelled;
@@ -46,7 +54,7 @@ TaskStatus status_of(Era era, const std::optional<CallAnswer>& answer) {
 json::object task_object(Era era, std::string id, const ActionView& view) {
   const bool modern = era == Era::modern;
   json::object task{{"taskId", std::move(id)},
-                    {"status", json::string(to_string(status_of(era, view.answer)))},
+                    {"status", json::string(to_string(status_of(era, view)))},
                     {"createdAt", to_iso8601(view.proposed_at)},
                     {"lastUpdatedAt", to_iso8601(view.changed_at)}};
   if (!view.text.empty()) task["statusMessage"] = view.text;
@@ -77,35 +85,67 @@ bool McpServer::wants_task(const Request& request) {
 }
 
 asio::awaitable<McpAnswer> McpServer::task_answer(Request& request, LogId session,
-                                                  Result<CallAnswer> answer) {
-  const bool modern = request.era == Era::modern;
-  const bool is_pending = answer && answer->kind == AnswerKind::pending;
-  const bool has_intent = answer && answer->intent.value > 0;
-  if (modern && !(is_pending && has_intent)) {
-    co_return call_answer(request, session, std::move(answer));
-  }
-  // Of the older era a task or an error is expected: there is no place for a result.
-  if (!answer) co_return failed(request, answer.error());
-  if (!has_intent) co_return failed(request, {ErrorCode::invalid_argument, answer->text});
+                                                  std::shared_ptr<WaitingCall> call) {
+  auto answer = call->take_answer();
+  const bool is_task = answer && answer->kind == AnswerKind::pending && answer->intent.value > 0;
+  if (!is_task) co_return call_answer(request, session, std::move(answer));
   const IntentId intent = answer->intent;
+  attend_task(request, session, intent);
+  client_tasks_.take_questions(task_key(request.context.caller, session, intent), *call);
   auto view = co_await harness_.action(session, intent, request.context.caller);
   if (!view) co_return failed(request, view.error());
   json::object task = task_object(request.era, task_id(session, intent), *view);
-  if (!modern) co_return complete(request, write_json(json::object{{"task", std::move(task)}}));
-  // It may have ended since; its client asks for that.
   task["resultType"] = "task";
+  // It may have ended since; its client asks for that.
   task["status"] = json::string(to_string(TaskStatus::working));
   co_return complete(request, write_json(task));
 }
 
+asio::awaitable<McpAnswer> McpServer::legacy_task(Request& request, LogId session,
+                                                  Result<CallAnswer> answer) {
+  // A task or an error is expected: there is no place for a result.
+  if (!answer) co_return failed(request, answer.error());
+  if (answer->intent.value == 0) {
+    co_return failed(request, {ErrorCode::invalid_argument, answer->text});
+  }
+  const IntentId intent = answer->intent;
+  auto view = co_await harness_.action(session, intent, request.context.caller);
+  if (!view) co_return failed(request, view.error());
+  json::object task = task_object(request.era, task_id(session, intent), *view);
+  co_return complete(request, write_json(json::object{{"task", std::move(task)}}));
+}
+
+void McpServer::attend_task(const Request& request, const LogId& session, IntentId intent) {
+  const auto client = client_of(request);
+  CallerSide side;
+  side.capabilities = client.capabilities;
+  side.identity = client.identity;
+  side.on_question = [](UpstreamQuestion) {};
+  const auto key = task_key(request.context.caller, session, intent);
+  client_tasks_.attend(key, side.capabilities, [&] {
+    return WaitingCall::start_collecting(executor_, harness_, session, intent,
+                                         request.context.caller, side);
+  });
+}
+
 McpAnswer McpServer::task_state(const Request& request, const LogId& session, IntentId intent,
-                                const ActionView& view) const {
-  const json::object task = task_object(request.era, task_id(session, intent), view);
-  std::string text = write_json(task);
-  if (request.era == Era::legacy || !view.answer) return complete(request, text);
+                                const ActionView& view) {
+  json::object task = task_object(request.era, task_id(session, intent), view);
+  if (request.era == Era::legacy) return complete(request, write_json(task));
+  const auto key = task_key(request.context.caller, session, intent);
+  if (!view.answer) {
+    attend_task(request, session, intent);
+    if (auto questions = client_tasks_.questions(key); !questions.empty()) {
+      task["status"] = json::string(to_string(TaskStatus::input_required));
+      task["inputRequests"] = std::move(questions);
+    }
+    return complete(request, write_json(task));
+  }
+  client_tasks_.forget(key);
   // What came of it is part of how it stands.
   const auto told = call_answer(request, session, *view.answer);
-  const bool cancelled = status_of(request.era, view.answer) == TaskStatus::cancelled;
+  const bool cancelled = status_of(request.era, view) == TaskStatus::cancelled;
+  std::string text = write_json(task);
   for (const std::string_view member : {"result", "error"}) {
     const auto value = json_slice(told.message, {member});
     if (!value.empty() && !cancelled) text = json_set(text, {{member, value}});
@@ -116,6 +156,7 @@ McpAnswer McpServer::task_state(const Request& request, const LogId& session, In
 }
 
 asio::awaitable<McpAnswer> McpServer::get_task(Request& request) {
+  if (auto refused = refuse_undeclared(request)) co_return std::move(*refused);
   const LogId session = session_of(request);
   const auto intent = intent_of(request.param("taskId"), session);
   if (!intent) co_return failed(request, no_task());
@@ -144,21 +185,40 @@ asio::awaitable<McpAnswer> McpServer::task_result(Request& request) {
 }
 
 asio::awaitable<McpAnswer> McpServer::update_task(Request& request) {
-  co_return failed(request, {ErrorCode::invalid_argument, "this task asked for nothing"});
+  if (auto refused = refuse_undeclared(request)) co_return std::move(*refused);
+  const LogId session = session_of(request);
+  const auto intent = intent_of(request.param("taskId"), session);
+  if (!intent) co_return failed(request, no_task());
+  const auto view = co_await harness_.action(session, *intent, request.context.caller);
+  if (!view) co_return failed(request, no_task());
+  const auto responses = request.text("inputResponses");
+  if (!responses.starts_with('{')) {
+    co_return failed(request, {ErrorCode::invalid_argument,
+                               "\"inputResponses\" must be an object: an answer for each key"});
+  }
+  client_tasks_.answer(task_key(request.context.caller, session, *intent), responses);
+  co_return complete(request, "{}");
+}
+
+std::optional<McpAnswer> McpServer::refuse_undeclared(const Request& request) {
+  if (request.era == Era::legacy || wants_task(request)) return std::nullopt;
+  return lacking(request, with_tasks({}));
 }
 
 asio::awaitable<McpAnswer> McpServer::cancel_task(Request& request) {
+  if (auto refused = refuse_undeclared(request)) co_return std::move(*refused);
   const LogId session = session_of(request);
   const auto intent = intent_of(request.param("taskId"), session);
   if (!intent) co_return failed(request, no_task());
   const Caller caller = request.context.caller;
   const auto cancelled = co_await harness_.cancel(session, *intent, caller);
-  if (!cancelled) {
-    const bool conflict = cancelled.error().code == ErrorCode::conflict;
-    co_return failed(request, {conflict ? ErrorCode::invalid_argument : cancelled.error().code,
-                               cancelled.error().message});
-  }
+  const bool conflict = !cancelled && cancelled.error().code == ErrorCode::conflict;
+  if (!cancelled && !conflict) co_return failed(request, cancelled.error());
+  // Of the newer era this is a wish: what becomes of it is said by tasks/get.
   if (request.era == Era::modern) co_return complete(request, "{}");
+  if (conflict) {
+    co_return failed(request, {ErrorCode::invalid_argument, cancelled.error().message});
+  }
   const auto patience = std::chrono::steady_clock::now() + kCancelPatience;
   const auto ended = co_await harness_.collect(session, *intent, caller, patience, {});
   if (!ended) co_return failed(request, ended.error());

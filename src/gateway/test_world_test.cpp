@@ -483,6 +483,8 @@ void send_modern(Client& client, std::string_view method, json::object params,
     headers.emplace_back("Mcp-Name", string_or(params, "uri"));
   } else if (method == "tools/call" || method == "prompts/get") {
     headers.emplace_back("Mcp-Name", string_or(params, "name"));
+  } else if (method.starts_with("tasks/")) {
+    headers.emplace_back("Mcp-Name", string_or(params, "taskId"));
   }
   client.send_request("POST", target,
                       fmt::format(R"({{"jsonrpc":"2.0","id":{},"method":"{}","params":{}}})", id,

@@ -83,6 +83,7 @@ struct ActionView {
   Timestamp proposed_at;
   Timestamp changed_at;
   std::string text;                  // of an open one: what it waits for, for people
+  bool wants_input = false;          // its server asks, and nobody waits for it who could be asked
   std::optional<CallAnswer> answer;  // of a finished one
 };
 

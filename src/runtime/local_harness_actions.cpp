@@ -9,6 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 
+#include "protocol/jsonrpc.hpp"
 #include "runtime/answers.hpp"
 #include "runtime/local_harness.hpp"
 
@@ -100,17 +101,31 @@ AttemptJob LocalHarness::job_of(Session& session, const OpenIntent& open) {
     job.meta = context->second.meta;
     job.side = context->second.side;
   }
+  job.whom_to_ask = [this, id = session.id, intent = open.id] {
+    Session* now = sessions_.find(id);
+    if (now == nullptr) return CallerSide{};
+    const auto waiting = now->contexts.find(intent);
+    const bool can_ask = waiting != now->contexts.end() && waiting->second.side.on_question;
+    if (!can_ask) now->wants_input.insert(intent);
+    if (can_ask) now->wants_input.erase(intent);
+    return can_ask ? waiting->second.side : CallerSide{};
+  };
+  if (job.side.on_question || !job.side.capabilities.empty()) {
+    // Whoever waits when it is asked, if that is somebody else by then.
+    job.side.on_question = [whom = job.whom_to_ask](UpstreamQuestion question) {
+      const CallerSide now = whom();
+      if (now.on_question) {
+        now.on_question(std::move(question));
+      } else {
+        question.answer({}, rpc_error_object(rpc::kInternalError, "nobody waits for the call"));
+      }
+    };
+  }
   job.on_task = [this, id = session.id](RecordTask task) {
     return record_task(id, std::move(task));
   };
   job.server_now = [this, id = session.id, tool = open.proposal.tool] {
     return server_of(id, tool);
-  };
-  job.whom_to_ask = [this, id = session.id, intent = open.id] {
-    const Session* now = sessions_.find(id);
-    if (now == nullptr) return CallerSide{};
-    const auto waiting = now->contexts.find(intent);
-    return waiting == now->contexts.end() ? CallerSide{} : waiting->second.side;
   };
   return job;
 }
@@ -297,6 +312,7 @@ void LocalHarness::finished(const LogId& id, IntentId intent) {
   if (running == session->running.end() || --running->second > 0) return;
   session->running.erase(running);
   session->reads.erase(intent);
+  session->wants_input.erase(intent);
 }
 
 void LocalHarness::start_probe(Session& session, IntentId intent) {

@@ -72,6 +72,7 @@ asio::awaitable<Result<ActionView>> LocalHarness::action(LogId id, IntentId inte
   view.changed_at = session.state.last_at;
   const auto open = session.state.open.find(intent);
   if (open != session.state.open.end()) {
+    view.wants_input = session.wants_input.contains(intent);
     view.text = text_of(intent_name(id, intent), open->second);
     co_return view;
   }

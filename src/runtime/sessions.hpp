@@ -18,6 +18,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -72,6 +73,7 @@ struct Session {
   std::map<IntentId, int> running;  // attempts and probes that this process runs
   // Attempts of reads: what ends them when nobody waits for their answer any more.
   std::map<IntentId, std::shared_ptr<asio::cancellation_signal>> reads;
+  std::set<IntentId> wants_input;          // whose server asks, while nobody can be asked
   std::map<std::string, IntentId> takers;  // calls that took the leave of an earlier call's intent
   std::map<Digest, std::string> payloads;  // large payloads not yet durable
   std::unique_ptr<asio::steady_timer> due_timer;

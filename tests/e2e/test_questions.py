@@ -59,8 +59,8 @@ class OldClient:
 
     def __init__(self, client, capabilities):
         self.client = client
-        parts = urllib.parse.urlsplit(client._url)
-        self._host, self._path = parts.netloc, parts.path
+        self._host = urllib.parse.urlsplit(client._url).netloc
+        self._path = client._path
         reply = client.send(
             {
                 "jsonrpc": "2.0",
@@ -88,9 +88,11 @@ class OldClient:
         return connection.getresponse()
 
     def call(self, tool, arguments, answer):
+        return self.ask("tools/call", {"name": tool, "arguments": arguments}, answer)
+
+    def ask(self, method, params, answer):
         """The last message; questions are answered with `answer`, a result or {"error": ...}."""
-        params = {"name": tool, "arguments": arguments}
-        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+        call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         for message in events(self.open("POST", json.dumps(call))):
             if "method" in message and "id" in message:
                 self.asked.append(message)

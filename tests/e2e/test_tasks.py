@@ -23,7 +23,7 @@ rules:
     verdict: ask
     reason: this is what the tests do
   - name: all of it
-    tools: ["*__long", "*__look", "*__slow"]
+    tools: ["*__long", "*__look", "*__slow", "*__question"]
     verdict: allow
     reason: this is what the tests do
 """
@@ -224,6 +224,25 @@ class OfClients(Tasks):
                     self.assertEqual(len(self.effects()), 1)
                     self.assertEqual(client.legacy("tasks/cancel", named).error["code"], -32602)
 
+    def test_an_old_client_is_asked_while_it_waits_for_the_result(self):
+        for server in SERVERS:
+            with self.subTest(server):
+                self.fresh()
+                self.go()
+                old = OldClient(self.client(self.gavel, server), EVERYTHING)
+                arguments = {"text": "x", "how": "ask"}
+                made = self.start_old(old.client, f"{server}__long", **arguments)
+                named = {"taskId": made.result["task"]["taskId"]}
+                wait_until(
+                    lambda: old.client.legacy("tasks/get", named).result["status"]
+                    == "input_required",
+                    "it says that it asks",
+                    every=0.1,
+                )
+                done = old.ask("tasks/result", named, ANSWERS["form"])
+                self.assertEqual(text_of(done), "did x: accept")
+                self.assertEqual(old.asked[0]["method"], "elicitation/create")
+
     def test_an_old_client_sees_that_every_tool_may_be_a_task(self):
         client = self.client(self.gavel)
         offered = client.initialize().result["capabilities"]["tasks"]
@@ -247,7 +266,7 @@ class OfClients(Tasks):
                     self.assertEqual((made["resultType"], made["status"]), ("task", "working"))
                     client = self.client(self.gavel, session)
                     named = {"taskId": made["taskId"]}
-                    state = client.modern("tasks/get", named).result
+                    state = self.about(client, "tasks/get", **named).result
                     self.assertEqual(state["status"], "working")
                     self.assertNotIn("result", state)
                     self.go()
@@ -261,9 +280,63 @@ class OfClients(Tasks):
                     quick = self.modern(f"{session}-2", f"{server}__slow", TASKS)
                     self.assertEqual(quick.result["resultType"], "complete", quick.body)
 
+    def about(self, client, method, capabilities=TASKS, **params):
+        return client.modern(method, params, meta={CAPABILITIES: capabilities})
+
     def ended(self, client, named):
-        state = client.modern("tasks/get", named).result
+        state = self.about(client, "tasks/get", **named).result
         return state if state["status"] != "working" else None
+
+    def test_a_modern_client_is_asked_when_it_asks(self):
+        declared = {**EVERYTHING, **TASKS}
+        self.go()
+        for tool, arguments, said in (
+            ("new__long", {"text": "x", "how": "ask"}, "did x: accept"),
+            ("old__long", {"text": "x", "how": "ask"}, "did x: accept"),
+            ("old__question", {"kind": "form"}, '{"result": {"action": "accept"}}'),
+        ):
+            with self.subTest(tool):
+                session = tool.replace("_", "-")
+                made = self.modern(session, tool, declared, **arguments).result
+                self.assertEqual(made["resultType"], "task", made)
+                client = self.client(self.gavel, session)
+                named = {"taskId": made["taskId"]}
+
+                def state_of(client=client, named=named):
+                    return self.about(client, "tasks/get", declared, **named).result
+
+                asked = wait_until(
+                    lambda: state_of() if "inputRequests" in state_of() else None,
+                    "it asks",
+                    every=0.1,
+                )
+                self.assertEqual(asked["status"], "input_required")
+                ((key, question),) = asked["inputRequests"].items()
+                self.assertEqual(question["method"], "elicitation/create")
+                answers = {key: {"action": "accept"}, "nobody asked": {"action": "accept"}}
+                update = {**named, "inputResponses": answers}
+                taken = self.about(client, "tasks/update", declared, **update)
+                self.assertEqual(taken.result["resultType"], "complete", taken.body)
+                done = wait_until(
+                    lambda: state_of() if "result" in state_of() else None, "it ends", every=0.1
+                )
+                self.assertEqual(done["status"], "completed")
+                self.assertEqual(done["result"]["content"][0]["text"], said)
+
+    def test_who_did_not_declare_tasks_is_told_so(self):
+        made = self.modern("work", "old__slow", TASKS).result
+        client = self.client(self.gavel, "work")
+        for method in ("tasks/get", "tasks/update", "tasks/cancel"):
+            reply = self.about(client, method, {}, taskId=made["taskId"])
+            self.assertEqual((reply.status, reply.error["code"]), (400, -32021), reply.body)
+            self.assertEqual(reply.error["data"]["requiredCapabilities"], TASKS)
+        # It goes on, whatever its client wishes, and says so.
+        self.assertEqual(self.about(client, "tasks/cancel", taskId=made["taskId"]).status, 200)
+        self.go()
+        state = wait_until(
+            lambda: self.ended(client, {"taskId": made["taskId"]}), "it ends", every=0.1
+        )
+        self.assertEqual(state["status"], "completed")
 
     def test_its_name_is_good_after_a_restart_and_for_nobody_else(self):
         client = self.old_client("work")
@@ -280,7 +353,7 @@ class OfClients(Tasks):
             for method in ("tasks/get", "tasks/result", "tasks/cancel"):
                 reply = whose.legacy(method, {"taskId": name})
                 self.assertEqual(reply.error["code"], -32602, reply.body)
-        modern = self.client(self.gavel, "other").modern("tasks/get", named)
+        modern = self.about(self.client(self.gavel, "other"), "tasks/get", **named)
         self.assertEqual(modern.error["code"], -32602, modern.body)
         self.go()
         self.assertEqual(client.legacy("tasks/result", named).text, "did x")
@@ -301,8 +374,9 @@ class OfClients(Tasks):
         self.assertEqual(made["resultType"], "task")
         client = self.client(self.gavel, "modern")
         named = {"taskId": made["taskId"]}
-        self.assertEqual(client.modern("tasks/cancel", named).result["resultType"], "complete")
-        self.assertEqual(client.modern("tasks/get", named).result["status"], "cancelled")
+        gone = self.about(client, "tasks/cancel", **named)
+        self.assertEqual(gone.result["resultType"], "complete")
+        self.assertEqual(self.about(client, "tasks/get", **named).result["status"], "cancelled")
         self.assertEqual(self.effects(), [])
 
     def test_to_cancel_reaches_the_servers_task(self):

@@ -240,7 +240,7 @@ def of_task(number, method, params):
 def call(number, params):
     global locked
     name, arguments = params["name"], params.get("arguments", {})
-    if name == "ask":
+    if name in ("ask", "question"):
         return ask(number, arguments["kind"], params)
     if name == "change":
         return change(arguments["what"])
@@ -276,6 +276,7 @@ def tool(name, *properties, **more):
 REQUIRED = {"execution": {"taskSupport": "required"}} if ERA == "legacy" else {}
 TOOLS = [
     tool("ask", "kind"),
+    tool("question", "kind"),
     tool("change", "what"),
     tool("listening"),
     tool("locked"),
