@@ -16,6 +16,16 @@ Digest digest_of(const std::string& arguments) {
   return parsed ? sha256(canonical_json(*parsed)) : sha256(arguments);
 }
 
+Digest digest_of(const Append& append) {
+  std::string all;
+  for (const auto& part : append.parts) {
+    all += fmt::format("{} {} {} ", part.log.value, part.expected_tail.value, part.epoch.value);
+    for (const auto& entry : part.entries) all += fmt::format("{} {}", entry.size(), entry);
+  }
+  for (const auto& blob : append.blobs) all += blob.digest.hex();
+  return sha256(all);
+}
+
 std::string call_name(std::string_view session, std::string_view agent, std::string_view tool,
                       const Digest& arguments) {
   return fmt::format("{} {} {} {}", session, agent, tool, arguments.hex());
@@ -42,7 +52,16 @@ std::string Auditor::name_of(const LogId& session, IntentId intent) const {
 
 // --- the disk ---
 
+void Auditor::taken(const Append& append) {
+  taken_[append.id] = digest_of(append);
+}
+
 void Auditor::durable(const Append& append) {
+  if (const auto whole = taken_.find(append.id);
+      whole == taken_.end() || whole->second != digest_of(append)) {
+    complain("durability", fmt::format("a part of an append, or another one, is in {}",
+                                       append.parts.front().log.value));
+  }
   for (const auto& part : append.parts) {
     Position position = part.expected_tail;
     for (const auto& bytes : part.entries) {
@@ -123,11 +142,22 @@ void Auditor::told(const Append& append) {
   }
 }
 
-void Auditor::reopened(Log& contents) {
+void Auditor::read_back(const LogId& log, std::span<const StoredEntry> entries) {
+  const auto& written = written_[log.value];
+  for (const auto& entry : entries) {
+    if (entry.position.value > written.size() || written[entry.position.value - 1] != entry.bytes) {
+      return complain("durability", fmt::format("{} #{} is read and was never written like that",
+                                                log.value, entry.position.value));
+    }
+  }
+}
+
+void Auditor::reopened(Log& contents, bool damaged) {
   for (const auto& [log, told] : told_) {
     Position position{1};
     while (position.value <= told.size()) {
       const auto page = contents.read(LogId{log}, position);
+      if (!page && damaged && page.error().code == ErrorCode::corrupted) break;
       if (!page || page->empty()) {
         return complain("durability",
                         fmt::format("{} #{} was acknowledged and is gone", log, position.value));
@@ -219,7 +249,7 @@ void Auditor::sending(const Sent& sent) {
     read.toolset = sent.tool.substr(0, sent.tool.find("__"));
     if (intent != nullptr) read.requester = intent->proposal.requester;
     for (const auto& halt : model_.halts_over(sent.session, read)) {
-      if (!halt.from_outside && lifting_[halt.log.value] == 0) {
+      if (lifting_[halt.log.value] == 0) {
         complain("I6 halts", fmt::format("{} is read under a halt of {}", name, halt.log.value));
       }
     }
@@ -237,7 +267,7 @@ void Auditor::sending(const Sent& sent) {
     complain("I7 binding", name + " is sent with something else than was decided");
   }
   for (const auto& halt : model_.halts_over(sent.session, intent->proposal)) {
-    if (!halt.from_outside && lifting_[halt.log.value] == 0) {
+    if (lifting_[halt.log.value] == 0) {
       complain("I6 halts", fmt::format("{} is sent under a {} of {}", name, to_string(halt.mode),
                                        halt.log.value));
     }
@@ -286,7 +316,11 @@ void Auditor::answered(const Asked& asked, const CallAnswer& answer) {
   if (answer.replayed) ++coverage_["answer: replayed"];
   if (answer.intent.value == 0) {
     // Nothing was recorded, or nobody knows whether: then nothing is promised.
-    if (answer.kind != AnswerKind::refused) complain("I5 durable first", "an answer of no intent");
+    const bool stopping = asked.over_network && answer.kind == AnswerKind::pending;
+    if (stopping) ++coverage_["answer: the gateway stops"];
+    if (answer.kind != AnswerKind::refused && !stopping) {
+      complain("I5 durable first", "an answer of no intent");
+    }
     return;
   }
   const std::string name = name_of(asked.session, answer.intent);
@@ -316,7 +350,10 @@ void Auditor::check_result(const Asked& asked, const CallAnswer& answer,
         return complain("I5 durable first", fmt::format("{} is told and {}", name, phase));
       }
       const Outcome& outcome = *intent.outcome;
-      if (outcome.source == OutcomeSource::call && outcome.result.digest != sha256(answer.result)) {
+      if (asked.over_network) {
+        check_content(name, outcome, answer);
+      } else if (outcome.source == OutcomeSource::call &&
+                 outcome.result.digest != sha256(answer.result)) {
         complain("answers", name + " is told with another result than is recorded");
       }
       break;
@@ -325,7 +362,8 @@ void Auditor::check_result(const Asked& asked, const CallAnswer& answer,
       break;
     case AnswerKind::granted: {
       if (++leaves_[name] > 1) complain("I4 one effect", name + ": its leave was given twice");
-      if (phase != "in_flight") {
+      // What comes over the network may come when its time is over.
+      if (phase != "in_flight" && !(asked.over_network && intent.attempts > 0)) {
         complain("I1 commit first", fmt::format("{}: leave is given and it is {}", name, phase));
       }
       break;
@@ -342,6 +380,21 @@ void Auditor::check_result(const Asked& asked, const CallAnswer& answer,
       break;
     }
   }
+}
+
+// MCP's envelope is the gateway's; what the tool said is not.
+void Auditor::check_content(const std::string& name, const Outcome& outcome,
+                            const CallAnswer& answer) {
+  if (outcome.source != OutcomeSource::call || !outcome.result.is_inline()) return;
+  const auto recorded = parse_json(outcome.result.bytes);
+  const auto told = parse_json(answer.result);
+  const auto* was = recorded ? find(*recorded, "content") : nullptr;
+  const auto* is = told ? find(*told, "content") : nullptr;
+  if (was == nullptr) return;
+  if (is == nullptr || *was != *is) {
+    complain("answers", name + " is told with another content than is recorded");
+  }
+  ++coverage_["checks: contents through the gateway"];
 }
 
 void Auditor::refused(const Asked& asked, const Error& error) {

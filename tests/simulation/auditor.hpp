@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,8 @@ struct Asked {
   std::string key;      // of the client; may be empty
   std::string call_id;  // may be empty
   bool elsewhere = false;
+  bool over_network = false;  // the answer came through the gateway, in MCP's words
+  bool is_named() const { return !key.empty() || !call_id.empty(); }
 };
 
 // A person's vote or word, as they gave it.
@@ -63,10 +66,14 @@ public:
   Auditor(Trace& trace, Coverage& coverage);
 
   // --- the disk ---
+  void taken(const Append& append);
   void durable(const Append& append);
   void told(const Append& append);
-  // The store was opened again: everything that somebody was told of is there.
-  void reopened(Log& contents);
+  // Somebody reads this from the disk.
+  void read_back(const LogId& log, std::span<const StoredEntry> entries);
+  // The store was opened again: everything that somebody was told of is there, or is refused as
+  // what it is where the disk is damaged.
+  void reopened(Log& contents, bool damaged);
 
   // --- what was asked ---
   void asked(const Asked& asked);
@@ -122,6 +129,7 @@ private:
   void check_people(const LogId& log, const Entry& entry);
   void compare(const LogId& log);
   std::string name_of(const LogId& session, IntentId intent) const;
+  void check_content(const std::string& name, const Outcome& outcome, const CallAnswer& answer);
   void check_result(const Asked& asked, const CallAnswer& answer, const ModelIntent& intent);
 
   Trace& trace_;
@@ -131,6 +139,7 @@ private:
   std::map<std::string, State> folded_;                      // by the product, entry by entry
   std::map<std::string, std::vector<std::string>> told_;     // bytes that somebody relies on
   std::map<std::string, std::vector<std::string>> written_;  // bytes that are durable
+  std::map<AppendId, Digest> taken_;                         // by the engine, all of each
   std::map<std::pair<std::string, std::uint64_t>, Ledger> ledger_;
   std::map<std::string, std::set<std::uint64_t>> key_acts_;  // client keys: intents that acted
   std::set<std::string> asked_for_;                          // session, tool, arguments

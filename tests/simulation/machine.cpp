@@ -5,9 +5,11 @@
 
 #include <boost/asio/post.hpp>
 #include <cerrno>
+#include <ctime>
 #include <optional>
 
 #include "base/assert.hpp"
+#include "sim_net.hpp"
 
 namespace gavel::simulation {
 namespace {
@@ -16,11 +18,13 @@ namespace {
 Instant the_time{0};
 asio::io_context* waiting = nullptr;
 std::optional<std::chrono::milliseconds> asked;
+Rng random_bytes(0);
 
 }  // namespace
 
 void machine::reset() {
   the_time = std::chrono::hours(1);
+  random_bytes = Rng(1);
 }
 
 Instant machine::now() {
@@ -71,14 +75,30 @@ int timerfd_create(int /*clock*/, int /*flags*/) noexcept {
   return -1;
 }
 
-// No descriptor of this process ever becomes ready.
-int epoll_wait(int /*epoll*/, epoll_event* /*events*/, int /*limit*/, int timeout) {
+// Of descriptors only sockets of the simulated network become ready.
+int epoll_wait(int epoll, epoll_event* events, int limit, int timeout) {
   using gavel::simulation::waiting;
+  if (auto* const network = gavel::simulation::current_network()) {
+    if (const int ready = network->ready(epoll, events, limit); ready > 0) return ready;
+  }
   if (timeout != 0 && waiting != nullptr) {
     gavel::simulation::asked = std::chrono::milliseconds(timeout);
     boost::asio::post(*waiting, [] {});
   }
   return 0;
+}
+
+// What the gateway draws its ids from, and where it has the date from.
+int RAND_bytes(unsigned char* into, int count) {
+  for (int i = 0; i < count; ++i)
+    into[i] = static_cast<unsigned char>(gavel::simulation::random_bytes.next());
+  return 1;
+}
+
+time_t time(time_t* into) noexcept {
+  const auto now = std::chrono::duration_cast<std::chrono::seconds>(gavel::simulation::the_time);
+  if (into != nullptr) *into = now.count();
+  return now.count();
 }
 
 }  // extern "C"

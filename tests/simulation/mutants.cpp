@@ -7,6 +7,8 @@ namespace {
 
 constexpr std::array<std::string_view, kMutations> kNames = {"acknowledge_before_sync",
                                                              "lose_acknowledged",
+                                                             "torn_is_believed",
+                                                             "flip_is_believed",
                                                              "dispatch_before_durable",
                                                              "answer_before_durable",
                                                              "ignore_epoch",
@@ -32,7 +34,11 @@ constexpr std::array<std::string_view, kMutations> kNames = {"acknowledge_before
                                                              "no_budget_reserved",
                                                              "holds_never_expire",
                                                              "fold_miscounts",
-                                                             "snapshot_forgets"};
+                                                             "snapshot_forgets",
+                                                             "gateway_forgets_names",
+                                                             "gateway_mixes_sessions",
+                                                             "lost_is_not_sent",
+                                                             "deaf_to_others"};
 
 std::optional<Mutation> current;
 

@@ -2,7 +2,7 @@
 // Deliberate bugs, one at a time: what the oracles are for. The product's sources know nothing of
 // them. The simulator is linked with ld's --wrap, so that calls across files of some functions of
 // the product come by mutants.cpp first, which passes them on or spoils them; CMakeLists.txt lists
-// the functions. Two bugs are the simulated disk's own.
+// the functions. Some bugs are the simulated disk's own.
 
 #include <cstdint>
 #include <optional>
@@ -13,6 +13,8 @@ namespace gavel::simulation {
 enum class Mutation : std::uint8_t {
   acknowledge_before_sync,
   lose_acknowledged,
+  torn_is_believed,
+  flip_is_believed,
   dispatch_before_durable,
   answer_before_durable,
   ignore_epoch,
@@ -39,8 +41,12 @@ enum class Mutation : std::uint8_t {
   holds_never_expire,
   fold_miscounts,
   snapshot_forgets,
+  gateway_forgets_names,
+  gateway_mixes_sessions,
+  lost_is_not_sent,
+  deaf_to_others,
 };
-inline constexpr std::size_t kMutations = static_cast<std::size_t>(Mutation::snapshot_forgets) + 1;
+inline constexpr std::size_t kMutations = static_cast<std::size_t>(Mutation::deaf_to_others) + 1;
 
 std::string_view to_string(Mutation);
 std::optional<Mutation> mutation_from(std::string_view name);

@@ -36,7 +36,8 @@ constexpr std::array<Weight, kStepKinds> kSteps = {{
     {StepKind::halt, "halt", 12},
     {StepKind::freeze, "freeze", 8},
     {StepKind::resume, "resume", 24},
-    {StepKind::outside_halt, "outside_halt", 4},
+    {StepKind::outside_halt, "outside_halt", 14},
+    {StepKind::outside_wake, "outside_wake", 8},
     {StepKind::process_dies, "process_dies", 14},
     {StepKind::process_stops, "process_stops", 4},
     {StepKind::clock_steps, "clock_steps", 5},
@@ -45,6 +46,9 @@ constexpr std::array<Weight, kStepKinds> kSteps = {{
     {StepKind::disk_full, "disk_full", 3},
     {StepKind::disk_stalls, "disk_stalls", 5},
     {StepKind::disk_busy, "disk_busy", 8},
+    {StepKind::bit_flips, "bit_flips", 4},
+    {StepKind::net_fault, "net_fault", 40},
+    {StepKind::net_duplicates, "net_duplicates", 12},
     {StepKind::server_fault, "server_fault", 70},
 }};
 
@@ -83,6 +87,8 @@ Plan make_plan(std::uint64_t seed) {
   Plan plan;
   plan.seed = seed;
   plan.agents = 1 + rng.below(4);
+  plan.remote = !rng.one_in(3);
+  plan.web_servers = rng.one_in(2);
   // No two plans have the same taste: some have no faults of a kind, some many.
   std::array<std::uint64_t, kStepKinds> weights{};
   for (std::size_t i = 0; i < kStepKinds; ++i) {

@@ -33,6 +33,7 @@ enum class StepKind : std::uint8_t {
   freeze,
   resume,
   outside_halt,  // by another process, straight into the log
+  outside_wake,  // the same: it elects the next driver
   // the process and its machine
   process_dies,
   process_stops,  // in order
@@ -43,6 +44,10 @@ enum class StepKind : std::uint8_t {
   disk_full,
   disk_stalls,
   disk_busy,
+  bit_flips,
+  // the network
+  net_fault,
+  net_duplicates,
   // a server
   server_fault,
 };
@@ -83,7 +88,9 @@ std::string describe(const Step& step);
 struct Plan {
   std::uint64_t seed = 0;
   std::size_t agents = 2;
-  std::vector<Step> steps;  // by time
+  bool remote = false;       // agents and people come over the network
+  bool web_servers = false;  // and so Gavel to the servers
+  std::vector<Step> steps;   // by time
 };
 
 Plan make_plan(std::uint64_t seed);

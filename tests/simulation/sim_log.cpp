@@ -2,9 +2,8 @@
 
 #include <algorithm>
 
-#include "base/assert.hpp"
 #include "log/admission.hpp"
-#include "log/memory_log.hpp"
+#include "mutants.hpp"
 
 namespace gavel::simulation {
 namespace {
@@ -12,23 +11,6 @@ namespace {
 constexpr std::size_t kWaitingMax = 4096;
 
 }  // namespace
-
-Disk::Disk(OnDurableAppend on_append)
-    : on_append_(std::move(on_append)), contents_(make_memory_log()) {}
-
-void Disk::write(const Append& append) {
-  const auto written = contents_->append(append, {});
-  ASSERT(written);
-  journal_.push_back(append);
-  on_append_(append);
-}
-
-void Disk::lose_last() {
-  if (journal_.empty()) return;
-  journal_.pop_back();
-  contents_ = make_memory_log();
-  for (const auto& append : journal_) (void)contents_->append(append, {});
-}
 
 SimLog::SimLog(SimLogWorld world, std::uint64_t dice)
     : world_(std::move(world)), rng_(dice), alive_(std::make_shared<bool>(true)) {}
@@ -51,10 +33,17 @@ void SimLog::crash() {
   std::size_t kept = unsynced.empty() ? 0 : rng_.below(unsynced.size() + 1);
   if (rng_.one_in(2)) kept = 0;
   if (!health_) kept = 0;
-  for (std::size_t i = 0; i < kept; ++i) world_.disk.write(unsynced[i].append);
   if (kept < unsynced.size()) ++world_.coverage["disk: a crash loses what was not synced"];
   if (kept > 0) ++world_.coverage["disk: a crash keeps what nobody was told of"];
   if (mutated(Mutation::lose_acknowledged) && unsynced.empty()) world_.disk.lose_last();
+  cut_off(unsynced, kept);
+}
+
+void SimLog::cut_off(const std::deque<Pending>& unsynced, std::size_t kept) {
+  for (std::size_t i = 0; i < kept; ++i) world_.disk.write(unsynced[i].append);
+  std::vector<Append> rest;
+  for (std::size_t i = kept; i < unsynced.size(); ++i) rest.push_back(unsynced[i].append);
+  world_.disk.tear(rest, rng_.next());
 }
 
 Status SimLog::admit(const Append& append) {
@@ -86,6 +75,7 @@ Status SimLog::admit(const Append& append) {
 
 Result<Sequenced> SimLog::append(Append append, OnDurable on_durable) {
   TRY(admit(append));
+  world_.on_taken(append);
   Sequenced sequenced;
   for (const auto& part : append.parts) {
     ASSIGN_OR_RETURN(Head next, head(part.log));
@@ -134,8 +124,7 @@ void SimLog::synced() {
     faults.next_sync_fails = false;
     ++world_.coverage["disk: a sync fails"];
     // Nobody knows how much of it reached the disk.
-    const std::size_t kept = rng_.below(syncing_.size() + 1);
-    for (std::size_t i = 0; i < kept; ++i) world_.disk.write(syncing_[i].append);
+    cut_off(syncing_, rng_.below(syncing_.size() + 1));
     return fail_all("sync: input/output error");
   }
   std::vector<Pending> group;
@@ -191,11 +180,13 @@ Result<std::vector<StoredEntry>> SimLog::read(const LogId& log, Position from,
   // Pages may be short.
   ReadLimits less = limits;
   less.entries = std::min<std::size_t>(limits.entries, 1 + rng_.below(64));
-  return world_.disk.contents().read(log, from, less);
+  auto entries = world_.disk.read(log, from, less);
+  if (entries) world_.on_read(log, *entries);
+  return entries;
 }
 
 Result<std::string> SimLog::blob(const Digest& digest) {
-  return world_.disk.contents().blob(digest);
+  return world_.disk.blob(digest);
 }
 
 std::unique_ptr<Subscription> SimLog::watch(std::optional<LogId> log, OnAdvance on_advance) {
@@ -207,7 +198,7 @@ Status SimLog::save_snapshot(const LogId& log, const Snapshot& snapshot) {
 }
 
 Result<std::optional<Snapshot>> SimLog::load_snapshot(const LogId& log) {
-  return world_.disk.contents().load_snapshot(log);
+  return world_.disk.load_snapshot(log);
 }
 
 Result<std::vector<Head>> SimLog::list(std::string_view prefix, const LogId& after,

@@ -8,49 +8,21 @@
 //   crash:      lost,      a prefix     kept, perhaps untold
 //               or kept    is kept
 //
-// The disk is what survives; the engine is one incarnation over it. What is durable is kept by the
-// product's memory engine.
+// The disk (sim_disk.hpp) is what survives; the engine is one incarnation over it.
 
 #include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "log/log.hpp"
-#include "mutants.hpp"
 #include "rng.hpp"
 #include "schedule.hpp"
-#include "trace.hpp"
+#include "sim_disk.hpp"
 
 namespace gavel::simulation {
-
-struct DiskFaults {
-  bool next_sync_fails = false;
-  bool full = false;
-  int busy_appends = 0;           // so many are refused
-  std::optional<Instant> stalls;  // how long the next sync takes
-};
-
-class Disk {
-public:
-  // Called for each append when it becomes durable, in order.
-  using OnDurableAppend = std::function<void(const Append&)>;
-
-  explicit Disk(OnDurableAppend on_append);
-
-  Log& contents() { return *contents_; }
-  void write(const Append& append);
-  // Of the mutation: forgets the append that was written last.
-  void lose_last();
-
-  DiskFaults faults;
-
-private:
-  OnDurableAppend on_append_;
-  std::vector<Append> journal_;
-  std::unique_ptr<Log> contents_;
-};
 
 struct SimLogWorld {
   Disk& disk;
@@ -59,6 +31,11 @@ struct SimLogWorld {
   Coverage& coverage;
   // Somebody was told that the append is durable.
   std::function<void(const Append&)> on_told;
+  // The engine has taken it.
+  std::function<void(const Append&)> on_taken = [](const Append&) {};
+  // Somebody reads this.
+  std::function<void(const LogId&, std::span<const StoredEntry>)> on_read =
+      [](const LogId&, std::span<const StoredEntry>) {};
 };
 
 class SimLog final : public Log {
@@ -93,6 +70,8 @@ private:
   void start_sync();
   void synced();
   void tell_later(std::vector<Pending> group, Instant span, Status status);
+  // Of what is on its way so many reached the disk whole; of the next, some of its bytes.
+  void cut_off(const std::deque<Pending>& unsynced, std::size_t kept);
   void fail_all(std::string why);
   // Work that a dead engine does not do.
   void later(Instant span, Schedule::Work work);

@@ -89,7 +89,13 @@ void SimServer::heal() {
   unreachable_until_ = Instant(0);
 }
 
-void SimServer::send(const UpstreamRequest& request, Instant deadline, OnReply on_reply) {
+void SimServer::announce(const UpstreamRequest& request) {
+  const Sent sent = sent_of(name_, request);
+  if (sent.intent.value > 0) auditor_.sending(sent);
+}
+
+SimServer::Call SimServer::make_call(const UpstreamRequest& request, Instant deadline,
+                                     OnReply on_reply) {
   Call call;
   call.sent = sent_of(name_, request);
   call.deadline = deadline;
@@ -97,9 +103,18 @@ void SimServer::send(const UpstreamRequest& request, Instant deadline, OnReply o
   call.on_reply = std::move(on_reply);
   call.number = ++calls_;
   waiting_[call.number] = call.on_reply;
-  if (call.sent.intent.value > 0) auditor_.sending(call.sent);
   const ToolFacts* facts = find_tool(call.sent.tool);
   call.read = facts != nullptr && facts->effect == Effect::read;
+  return call;
+}
+
+void SimServer::receive(const UpstreamRequest& request, Instant deadline, OnReply on_reply) {
+  arrive(make_call(request, deadline, std::move(on_reply)), request.method);
+}
+
+void SimServer::send(const UpstreamRequest& request, Instant deadline, OnReply on_reply) {
+  announce(request);
+  Call call = make_call(request, deadline, std::move(on_reply));
   schedule_.after(network(), [this, call = std::move(call), method = request.method]() mutable {
     if (call.life == life_) arrive(std::move(call), std::move(method));
   });

@@ -37,6 +37,10 @@ public:
   bool reachable() const { return machine::now() >= unreachable_until_; }
   // The first byte went out. `deadline` is the sender's.
   void send(const UpstreamRequest& request, Instant deadline, OnReply on_reply);
+  // The two halves of it, where another network is between them: the first byte went out, and the
+  // whole has arrived.
+  void announce(const UpstreamRequest& request);
+  void receive(const UpstreamRequest& request, Instant deadline, OnReply on_reply);
   std::uint64_t roll() { return rng_.next(); }
 
 private:
@@ -53,6 +57,7 @@ private:
     std::uint64_t dice;
   };
 
+  Call make_call(const UpstreamRequest& request, Instant deadline, OnReply on_reply);
   void arrive(Call call, std::string method);
   void list(const Call& call);
   void probe(const Call& call);

@@ -59,6 +59,23 @@ TEST(Simulation, AHeldLeaveIsNotToldBeforeItIsDurable) {
   }
 }
 
+// Two calls that are the same while the disk stalls: the gateway stops, and names to neither what
+// is not durable.
+TEST(Simulation, ASecondCallIsNotToldOfAHoldBeforeItIsDurable) {
+  for (std::uint64_t dice = 1; dice <= 150; ++dice) {
+    Plan plan;
+    plan.seed = dice;
+    plan.agents = 1;
+    plan.remote = true;
+    Rng rng(dice);
+    plan.steps = {{0, 10, StepKind::disk_stalls, 0, rng.next()},
+                  {1, 40, StepKind::repeat_call, 0, rng.next()},
+                  {2, 160, StepKind::process_stops, 0, rng.next()}};
+    const RunResult result = run(plan);
+    ASSERT_FALSE(result.complaint) << dice << ": " << result.complaint->text;
+  }
+}
+
 TEST(Plan, ACutOneKeepsTheStepsThatAreLeft) {
   const Plan whole = make_plan(7);
   const Plan some = cut(whole, {0, 3, 5});
@@ -94,13 +111,15 @@ TEST(Mutations, AreCaughtByTheirOracles) {
   const std::vector<Expected> expected = {
       {Mutation::acknowledge_before_sync, {"I1 commit first", "I5 durable first", "durability"}},
       {Mutation::lose_acknowledged, {"durability"}},
+      {Mutation::torn_is_believed, {"durability"}},
+      {Mutation::flip_is_believed, {"durability"}},
       {Mutation::dispatch_before_durable, {"I1 commit first"}},
       {Mutation::answer_before_durable, {"I5 durable first"}},
-      {Mutation::ignore_epoch, {"I3 epochs"}},
+      {Mutation::ignore_epoch, {"I3 epochs", "I4 one effect"}},
       {Mutation::ignore_guard, {"I6 halts"}},
       {Mutation::ignore_halt, {"I6 halts"}},
       {Mutation::no_halt_recheck, {"I6 halts"}},
-      {Mutation::no_epoch_recheck, {"I3 epochs"}},
+      {Mutation::no_epoch_recheck, {"I3 epochs", "I6 halts"}},
       {Mutation::digest_not_bound, {"I7 binding"}},
       {Mutation::requester_approves, {"I7 binding"}},
       {Mutation::anybody_approves, {"I7 binding", "I10 rights"}},
@@ -120,6 +139,10 @@ TEST(Mutations, AreCaughtByTheirOracles) {
       {Mutation::holds_never_expire, {"END"}},
       {Mutation::fold_miscounts, {"I8 replicas"}},
       {Mutation::snapshot_forgets, {"I8 replicas"}},
+      {Mutation::gateway_forgets_names, {"I4 one effect", "answers"}},
+      {Mutation::gateway_mixes_sessions, {"I10 rights", "I3 epochs", "answers"}},
+      {Mutation::deaf_to_others, {"I3 epochs", "I6 halts"}},
+      {Mutation::lost_is_not_sent, {"I4 one effect", "TRUTH"}},
   };
   ASSERT_EQ(expected.size(), kMutations);
   std::vector<Mutation> mutations;
@@ -133,6 +156,53 @@ TEST(Mutations, AreCaughtByTheirOracles) {
   }
 }
 
+Append entry_with_blob(std::uint8_t number) {
+  Append append;
+  append.id.bytes[0] = number;
+  const std::string bytes(kInlinePayload + number, 'b');
+  append.blobs.push_back({sha256(bytes), bytes});
+  append.parts.push_back({.log = LogId{"s"},
+                          .expected_tail = Position{number - 1u},
+                          .epoch = {},
+                          .entries = {std::to_string(number)},
+                          .next_due = {}});
+  return append;
+}
+
+TEST(Disk, GivesOutNothingThatIsDamagedUntilItIsRestored) {
+  for (std::uint64_t dice = 1; dice <= 200; ++dice) {
+    Coverage coverage;
+    Disk disk([](const Append&) {}, coverage);
+    const Append append = entry_with_blob(1);
+    disk.write(append);
+    ASSERT_TRUE(disk.flip_bit(dice));
+    const auto entries = disk.read(LogId{"s"}, Position{1}, {});
+    const auto blob = disk.blob(append.blobs.front().digest);
+    ASSERT_FALSE(entries) << dice;
+    ASSERT_FALSE(blob) << dice;
+    EXPECT_EQ(entries.error().code, ErrorCode::corrupted);
+    EXPECT_EQ(blob.error().code, ErrorCode::corrupted);
+    disk.restore();
+    EXPECT_EQ(disk.read(LogId{"s"}, Position{1}, {}).value().front().bytes, "1");
+    EXPECT_EQ(disk.blob(append.blobs.front().digest), append.blobs.front().bytes);
+  }
+}
+
+TEST(Disk, TakesUpNothingOfATornWriteNorWhatLiesBehindIt) {
+  for (std::uint64_t dice = 1; dice <= 200; ++dice) {
+    Coverage coverage;
+    int durable = 0;
+    Disk disk([&](const Append&) { ++durable; }, coverage);
+    disk.write(entry_with_blob(1));
+    const std::array unsynced = {entry_with_blob(2), entry_with_blob(3)};
+    disk.tear(unsynced, dice);
+    EXPECT_EQ(durable, 1) << dice;
+    EXPECT_EQ(disk.read(LogId{"s"}, Position{1}, {}).value().size(), 1u) << dice;
+    disk.write(entry_with_blob(2));
+    EXPECT_EQ(disk.read(LogId{"s"}, Position{1}, {}).value().back().bytes, "2");
+  }
+}
+
 // The simulated engine under clients that do not wait for each other, and crashes: what was durable
 // is linearizable, where an append whose callback never came may have happened.
 TEST(SimLog, IsLinearizableAcrossCrashes) {
@@ -142,7 +212,7 @@ TEST(SimLog, IsLinearizableAcrossCrashes) {
     Schedule schedule;
     Trace trace(Trace::Keep::digest);
     Coverage coverage;
-    Disk disk([](const Append&) {});
+    Disk disk([](const Append&) {}, coverage);
     const LogId name{"s"};
     const auto open = [&] {
       return std::make_unique<SimLog>(

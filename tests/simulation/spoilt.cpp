@@ -7,10 +7,12 @@
 #include "core/decide.hpp"
 #include "core/fold.hpp"
 #include "core/react.hpp"
+#include "gateway/mcp_http.hpp"
 #include "log/admission.hpp"
 #include "mutants.hpp"
 #include "runtime/executor.hpp"
 #include "runtime/harness.hpp"
+#include "runtime/http_client.hpp"
 #include "runtime/sessions.hpp"
 
 // WRAPPED(result, name, symbol, parameters): declares real_name, and opens the definition of
@@ -258,6 +260,21 @@ WRAPPED(Status, commit,
   return real_commit(sessions, session, std::move(plan), Durability::deferred, {});
 }
 
+WRAPPED(Status, session_catch_up, "_ZN5gavel8Sessions8catch_upERNS_7SessionE", Sessions* sessions,
+        Session& session) {
+  if (mutated(Mutation::deaf_to_others)) return {};
+  return real_session_catch_up(sessions, session);
+}
+
+WRAPPED(Status, control_catch_up,
+        "_ZN5gavel12ControlPlane8catch_upERKNS_4NameINS_6LogTagEEERKNS1_INS_12PrincipalTa"
+        "gEEESt17basic_string_viewIcSt11char_traitsIcEE",
+        ControlPlane* control, const LogId& session, const Principal& agent,
+        std::string_view toolset) {
+  if (mutated(Mutation::deaf_to_others)) return {};
+  return real_control_catch_up(control, session, agent, toolset);
+}
+
 WRAPPED(asio::awaitable<RecordOutcome>, run,
         "_ZN5gavel8Executor3runERNS_8UpstreamESt10shared_ptrIKSt3mapINSt7__cxx1112basic_stringIcSt"
         "11char_traitsIcESaIcEEENS_4ToolESt4lessISA_ESaISt4pairIKSA_SB_EEEENS_10AttemptJobE",
@@ -280,6 +297,43 @@ WRAPPED(asio::awaitable<ProbeResult>, probe, "_ZN5gavel8Executor5probeERNS_8Upst
         Executor* executor, Upstream& upstream, ProbeJob job) {
   auto asked = real_probe(executor, upstream, std::move(job));
   return mutated(Mutation::probe_guesses) ? guess(std::move(asked)) : std::move(asked);
+}
+
+WRAPPED(RequestMeta, read_request_meta, "_ZN5gavel17read_request_metaERKN5boost4json5valueE",
+        const json::value& document) {
+  auto meta = real_read_request_meta(document);
+  if (mutated(Mutation::gateway_forgets_names)) {
+    meta.idempotency_key.clear();
+    meta.call_id.clear();
+  }
+  return meta;
+}
+
+WRAPPED(Result<McpContext>, read_mcp_context,
+        "_ZN5gavel16read_mcp_contextERKNS_11HttpRequestENS_6CallerE", const HttpRequest& request,
+        Caller caller) {
+  auto context = real_read_mcp_context(request, std::move(caller));
+  if (context && mutated(Mutation::gateway_mixes_sessions)) context->session = LogId{"s0"};
+  return context;
+}
+
+namespace {
+
+using OutboundSent = std::expected<OutboundReply, OutboundFailure>;
+
+asio::awaitable<OutboundSent> as_not_sent(asio::awaitable<OutboundSent> sending) {
+  OutboundSent sent = co_await std::move(sending);
+  if (!sent) sent.error().delivery = Delivery::not_sent;
+  co_return sent;
+}
+
+}  // namespace
+
+WRAPPED(asio::awaitable<OutboundSent>, outbound_send,
+        "_ZN5gavel12OutboundHttp4sendENS_15OutboundRequestE", OutboundHttp* http,
+        OutboundRequest request) {
+  auto sending = real_outbound_send(http, std::move(request));
+  return mutated(Mutation::lost_is_not_sent) ? as_not_sent(std::move(sending)) : std::move(sending);
 }
 
 }  // namespace gavel::simulation

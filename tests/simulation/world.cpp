@@ -7,6 +7,7 @@
 #include "base/assert.hpp"
 #include "core/codec.hpp"
 #include "policy/parse.hpp"
+#include "runtime/upstream_factory.hpp"
 
 namespace gavel::simulation {
 namespace {
@@ -17,6 +18,9 @@ constexpr std::size_t kHandlersAtOnce = 200'000;
 constexpr Instant kAfterSteps = std::chrono::seconds(30);
 constexpr Instant kRestMax = std::chrono::hours(3);
 constexpr Instant kTendEvery = std::chrono::seconds(5);
+// Nothing travels for longer once the network is well.
+constexpr Instant kOnTheWay = std::chrono::seconds(12);
+constexpr std::uint16_t kPort = 7420;
 
 }  // namespace
 
@@ -40,12 +44,18 @@ World::World(Plan plan, Trace::Keep keep)
     : plan_(std::move(plan)),
       trace_(keep),
       auditor_(trace_, coverage_),
-      disk_([this](const Append& append) { auditor_.durable(append); }),
+      disk_([this](const Append& append) { auditor_.durable(append); }, coverage_),
+      net_(schedule_, coverage_, plan_.seed ^ 0x6e657477u),
       rng_(plan_.seed ^ 0x5157a7e5u) {
   machine::reset();
   for (const char* name : {"bank", "mail"}) {
     servers_.push_back(
         std::make_unique<SimServer>(name, schedule_, auditor_, coverage_, rng_.next()));
+  }
+  for (std::size_t i = 0; plan_.web_servers && i < servers_.size(); ++i) {
+    web_servers_.push_back(std::make_unique<WebServer>(
+        net_, *servers_[i], static_cast<std::uint16_t>(kPort + 1 + i),
+        rng_.one_in(2) ? Speaks::modern : Speaks::legacy, coverage_, rng_.next()));
   }
   const std::size_t sessions = 1 + rng_.below(plan_.agents);
   for (std::size_t i = 0; i < plan_.agents; ++i) {
@@ -54,6 +64,7 @@ World::World(Plan plan, Trace::Keep keep)
     agent.session = LogId{fmt::format("s{}", i % sessions)};
     agents_.push_back(std::move(agent));
   }
+  if (plan_.remote) tokens_.emplace(plan_.agents);
   const auto policy = parse_policy(policy_text(), "simulation");
   ASSERT(policy);
   policy_ = *policy;
@@ -71,10 +82,17 @@ void World::start_process() {
   process_ = std::make_unique<Process>(rng_.next());
   process_->number = ++processes_;
   say(fmt::format("process {} starts", processes_));
-  SimLogWorld world{disk_, schedule_, trace_, coverage_,
-                    [this](const Append& append) { auditor_.told(append); }};
+  SimLogWorld world{disk_,
+                    schedule_,
+                    trace_,
+                    coverage_,
+                    [this](const Append& append) { auditor_.told(append); },
+                    [this](const Append& append) { auditor_.taken(append); },
+                    [this](const LogId& log, std::span<const StoredEntry> entries) {
+                      auditor_.read_back(log, entries);
+                    }};
   process_->log = std::make_unique<SimLog>(std::move(world), rng_.next());
-  auditor_.reopened(*process_->log);
+  auditor_.reopened(*process_->log, disk_.is_damaged());
 
   LocalHarnessOptions options;
   options.executor = process_->io.get_executor();
@@ -83,8 +101,7 @@ void World::start_process() {
   options.random = &process_->random;
   options.policy = policy_;
   options.make_upstream = [this](const ServerSpec& spec, UpstreamEvents) {
-    SimServer& server = spec.name == "bank" ? *servers_[0] : *servers_[1];
-    return std::make_unique<SimUpstream>(server, process_->io.get_executor());
+    return make_server(spec);
   };
   options.log_line = [this](std::string_view line) { say(fmt::format("gavel: {}", line)); };
   process_->harness = std::make_unique<LocalHarness>(std::move(options));
@@ -92,19 +109,67 @@ void World::start_process() {
     say("it cannot start: " + started.error().message);
     ++coverage_["process: cannot start"];
     kill_process();
+    // Its operator does what it was told to.
+    if (disk_.is_damaged()) disk_.restore();
     restart_after(std::chrono::seconds(1));
     return;
   }
+  open_door();
   for (std::size_t i = 0; i < agents_.size(); ++i) pump(i);
+}
+
+std::unique_ptr<Upstream> World::make_server(const ServerSpec& spec) {
+  const std::size_t which = spec.name == "bank" ? 0 : 1;
+  if (!plan_.web_servers) {
+    return std::make_unique<SimUpstream>(*servers_[which], process_->io.get_executor());
+  }
+  ServerSpec over_http = spec;
+  over_http.command.clear();
+  over_http.url = web_servers_[which]->url();
+  UpstreamOptions options;
+  options.clock = &clock_;
+  options.random = &process_->random;
+  options.log_line = [this](std::string_view line) { say(fmt::format("gavel: {}", line)); };
+  return make_upstream(process_->io.get_executor(), over_http, std::move(options));
+}
+
+// Where agents and people come in.
+void World::open_door() {
+  if (!plan_.remote) {
+    process_->door = std::make_unique<DirectDoor>(*process_->harness);
+    return;
+  }
+  GatewayOptions options;
+  options.http.listen = {fmt::format("127.0.0.1:{}", kPort)};
+  options.tokens_directory = tokens_->directory();
+  auto gateway =
+      Gateway::start(process_->io.get_executor(), *process_->harness, std::move(options));
+  ASSERT(gateway);
+  process_->gateway = std::move(*gateway);
+  auto door = std::make_unique<HttpDoor>(net_, schedule_, process_->io.get_executor(), kPort,
+                                         mcp_sessions_, coverage_, rng_.next());
+  process_->http = door.get();
+  // What has no name of its own is a new call, when it comes again after its answer was given.
+  process_->http->on_duplicate = [this](const CallRequest& request) {
+    Asked asked;
+    asked.session = request.session;
+    asked.agent = request.caller.principal.value;
+    asked.tool = request.tool;
+    asked.arguments = request.arguments;
+    if (request.key.empty() && request.call_id.empty()) auditor_.wanted(asked);
+  };
+  process_->door = std::move(door);
 }
 
 void World::kill_process() {
   if (!process_) return;
   say(fmt::format("process {} ends", process_->number));
   process_->io.kill();
+  process_->gateway.reset();
   process_->harness.reset();
   process_->log->crash();
   process_.reset();
+  net_.process_died();
   auditor_.process_died();
   const auto waiting = std::move(outstanding_);
   outstanding_.clear();
@@ -114,13 +179,20 @@ void World::kill_process() {
 void World::stop_process() {
   if (!process_) return;
   ++coverage_["process: stops in order"];
-  spawn(process_->harness->close());
-  schedule_.after(std::chrono::milliseconds(500), [this, number = process_->number] {
-    if (process_ && process_->number == number) {
-      kill_process();
-      restart_after(std::chrono::seconds(1));
-    }
-  });
+  spawn(stop_task());
+  schedule_.after(std::chrono::milliseconds(plan_.remote ? 6'000 : 500),
+                  [this, number = process_->number] {
+                    if (process_ && process_->number == number) {
+                      kill_process();
+                      restart_after(std::chrono::seconds(1));
+                    }
+                  });
+}
+
+// As app/daemon.cpp does it.
+asio::awaitable<void> World::stop_task() {
+  if (process_->gateway) co_await process_->gateway->stop();
+  co_await process_->harness->close();
 }
 
 void World::restart_after(Instant span) {
@@ -140,6 +212,15 @@ void World::check_health() {
     }
   });
   restart_planned_ = true;
+}
+
+// An operator found the damage, and has a backup.
+void World::restore_disk() {
+  if (!disk_.is_damaged()) return;
+  ++coverage_["process: restarted with a restored disk"];
+  kill_process();
+  disk_.restore();
+  start_process();
 }
 
 void World::spawn(asio::awaitable<void> task) {
@@ -198,7 +279,8 @@ RunResult World::run() {
     result_.entries += control.tail.value;
   }
   for (const auto& [name, count] : coverage_) {
-    if (name.starts_with("disk: ") || name.starts_with("server: ")) result_.faults += count;
+    if (name.starts_with("disk: ") || name.starts_with("server: ") || name.starts_with("network: "))
+      result_.faults += count;
   }
   result_.coverage = coverage_;
   return std::move(result_);
@@ -209,12 +291,15 @@ void World::rest() {
   say("rest");
   resting_ = true;
   disk_.faults = {};
+  net_.heal();
+  restore_disk();
   for (auto& server : servers_) server->heal();
   for (auto& agent : agents_) agent.todo.clear();
   const Instant end = machine::now() + kRestMax;
+  const Instant all_arrived = machine::now() + kOnTheWay;
   while (!auditor_.complaint() && machine::now() < end) {
     run_until(machine::now() + kTendEvery);
-    if (auditor_.complaint() || tend()) return;
+    if (auditor_.complaint() || (tend() && machine::now() > all_arrived)) return;
   }
 }
 

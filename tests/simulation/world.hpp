@@ -17,13 +17,18 @@
 #include <vector>
 
 #include "auditor.hpp"
+#include "door.hpp"
+#include "gateway/gateway.hpp"
 #include "machine.hpp"
 #include "plan.hpp"
 #include "rng.hpp"
 #include "runtime/local_harness.hpp"
 #include "schedule.hpp"
 #include "sim_log.hpp"
+#include "sim_net.hpp"
 #include "sim_server.hpp"
+#include "token_files.hpp"
+#include "web_server.hpp"
 
 namespace gavel::simulation {
 
@@ -57,6 +62,9 @@ struct Process {
   SimRandom random;
   std::unique_ptr<SimLog> log;
   std::unique_ptr<LocalHarness> harness;
+  std::unique_ptr<Gateway> gateway;  // where agents and people come over the network
+  std::unique_ptr<Door> door;
+  HttpDoor* http = nullptr;  // the same, if it is one
   std::uint64_t number = 0;
 
   explicit Process(std::uint64_t dice) : random(dice) {}
@@ -102,8 +110,12 @@ private:
   void start_process();
   void kill_process();
   void stop_process();
+  asio::awaitable<void> stop_task();
   void restart_after(Instant span);
   void check_health();
+  void restore_disk();
+  void open_door();
+  std::unique_ptr<Upstream> make_server(const ServerSpec& spec);
   void run_until(Instant end);
   bool advance(Instant end);
   void rest();
@@ -141,6 +153,8 @@ private:
   asio::awaitable<void> resolve_task(LogId session, IntentId intent, OutcomeKind kind);
   void change_halt(std::string scope, std::optional<HaltMode> mode, Rng rng);
   void halt_outside(std::string scope);
+  void wake_outside(const LogId& session);
+  void append_outside(AppendPart part, const Head& head);
 
   // Runs a task of the world's in the process; it ends with it.
   void spawn(asio::awaitable<void> task);
@@ -152,9 +166,13 @@ private:
   Schedule schedule_;
   Auditor auditor_;
   Disk disk_;
+  SimNet net_;
+  std::optional<TokenFiles> tokens_;
+  HttpDoor::McpSessionIds mcp_sessions_;
   SimClock clock_;
   Rng rng_;
   std::vector<std::unique_ptr<SimServer>> servers_;
+  std::vector<std::unique_ptr<WebServer>> web_servers_;
   std::vector<Agent> agents_;
   std::shared_ptr<const Policy> policy_;
   std::unique_ptr<Process> process_;
@@ -165,6 +183,7 @@ private:
   // Calls whose answer has not come, by number: who waits, should the process die.
   std::map<std::uint64_t, std::function<void()>> outstanding_;
   std::uint64_t calls_ = 0;
+  std::uint64_t outside_ = 0;  // appends of another process
   std::map<std::string, Instant> unknown_since_;
   RunResult result_;
 };

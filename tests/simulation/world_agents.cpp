@@ -64,7 +64,7 @@ void World::issue(const AgentCall& call, Epoch epoch, Then then) {
   say(fmt::format("call {} {} {} epoch {} {} {}{}", call.asked.agent, call.asked.session.value,
                   call.asked.tool, epoch.value, call.asked.arguments.substr(0, 60), call.asked.key,
                   call.asked.call_id));
-  asio::co_spawn(process_->io, process_->harness->call(std::move(request)),
+  asio::co_spawn(process_->io, process_->door->call(std::move(request)),
                  [this, number, call, epoch, known, then = std::move(then)](
                      const std::exception_ptr& failure, Result<CallAnswer> result) {
                    outstanding_.erase(number);
@@ -95,6 +95,8 @@ void World::completed(const AgentCall& call, Epoch epoch, Epoch known, Result<Ca
 
 // The agent has its answer.
 void World::receive(const AgentCall& call, const Result<CallAnswer>& result) {
+  // The gateway says so itself.
+  if (call.asked.over_network) return;
   if (!process_ || !result || result->intent.value == 0) return;
   const bool final = result->kind == AnswerKind::result || result->kind == AnswerKind::refused;
   if (final) process_->harness->delivered(call.asked.session, result->intent);
@@ -126,6 +128,8 @@ void World::settle_call(std::size_t index, AgentCall call, Result<CallAnswer> re
     act_elsewhere(call, result->intent, rng);
   } else if ((lost || waits) && call.tries < kTriesMax && !resting_) {
     ++coverage_["agent: asks again"];
+    // Its answer may have been given, and got lost: then nothing tells this from a new call.
+    if (lost && call.asked.over_network && !call.asked.is_named()) auditor_.wanted(call.asked);
     return again(index, std::move(call));
   }
   pump(index);
@@ -170,7 +174,7 @@ void World::wake(std::size_t index, std::string reason, std::function<void()> th
   const std::string name = own ? agents_[index].name : "successor";
   say(fmt::format("wake {} by {}", session.value, name));
   asio::co_spawn(process_->io,
-                 process_->harness->wake(session, driver(name), "simulated", std::move(reason)),
+                 process_->door->wake(session, driver(name), "simulated", std::move(reason)),
                  [this, number, session, index, own, life, later, then](
                      const std::exception_ptr& failure, Result<Epoch> epoch) {
                    outstanding_.erase(number);
@@ -189,15 +193,6 @@ void World::wake(std::size_t index, std::string reason, std::function<void()> th
                    then();
                  });
 }
-
-namespace {
-
-asio::awaitable<void> report_task(Harness& harness, ReportRequest request) {
-  // Whether it is recorded shows in the log.
-  (void)co_await harness.report(std::move(request));
-}
-
-}  // namespace
 
 void World::act_elsewhere(const AgentCall& call, IntentId intent, Rng rng) {
   const bool fails = rng.one_in(6);
@@ -224,26 +219,27 @@ void World::act_elsewhere(const AgentCall& call, IntentId intent, Rng rng) {
     report.arguments = call.asked.arguments;
     report.kind = fails ? OutcomeKind::failed : OutcomeKind::ok;
     report.reason = fails ? "no such directory" : "";
-    spawn(report_task(*process_->harness, std::move(report)));
+    spawn(process_->door->report(std::move(report)));
   });
 }
 
 namespace {
 
 // What takes another role than a driver's.
-asio::awaitable<void> trespass_task(Harness& harness, Auditor& auditor, Coverage& coverage,
-                                    Caller caller, LogId session, std::uint64_t dice) {
+asio::awaitable<void> trespass_task(Harness& harness, Door& door, Auditor& auditor,
+                                    Coverage& coverage, Caller caller, LogId session,
+                                    std::uint64_t dice) {
   Rng rng(dice);
   Status allowed = fail(ErrorCode::permission_denied, "");
   std::string what;
   switch (rng.below(4)) {
     case 0:
       what = "resumes everything";
-      allowed = co_await harness.resume("everything", "mine", caller);
+      allowed = co_await door.halt("everything", std::nullopt, "mine", caller);
       break;
     case 1:
       what = "halts everything";
-      allowed = co_await harness.halt("everything", HaltMode::halt, "mine", caller);
+      allowed = co_await door.halt("everything", HaltMode::halt, "mine", caller);
       break;
     case 2: {
       what = "votes";
@@ -255,7 +251,7 @@ asio::awaitable<void> trespass_task(Harness& harness, Auditor& auditor, Coverage
       vote.digest = view.intent.proposal.digest;
       vote.verdict = Verdict::allow;
       session = view.session;
-      allowed = co_await harness.vote(session, vote, caller);
+      allowed = co_await door.vote(session, vote, caller);
       break;
     }
     default: {
@@ -267,7 +263,7 @@ asio::awaitable<void> trespass_task(Harness& harness, Auditor& auditor, Coverage
       resolve.intent = view.intent.id;
       resolve.kind = OutcomeKind::ok;
       session = view.session;
-      allowed = co_await harness.resolve(session, resolve, caller);
+      allowed = co_await door.resolve(session, resolve, caller);
       break;
     }
   }
@@ -279,8 +275,8 @@ asio::awaitable<void> trespass_task(Harness& harness, Auditor& auditor, Coverage
 
 void World::trespass(const Agent& agent, Rng rng) {
   if (!process_) return;
-  spawn(trespass_task(*process_->harness, auditor_, coverage_, driver(agent.name), agent.session,
-                      rng.next()));
+  spawn(trespass_task(*process_->harness, *process_->door, auditor_, coverage_, driver(agent.name),
+                      agent.session, rng.next()));
 }
 
 }  // namespace gavel::simulation

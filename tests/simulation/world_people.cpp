@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "core/codec.hpp"
 #include "world.hpp"
@@ -21,10 +22,10 @@ bool acts_here(const OpenIntent& intent, Phase phase) {
   return intent.phase == phase;
 }
 
-asio::awaitable<void> halt_task(Harness& harness, Auditor& auditor, Trace& trace, std::string scope,
+asio::awaitable<void> halt_task(Door& door, Auditor& auditor, Trace& trace, std::string scope,
                                 LogId control, std::optional<HaltMode> mode, Caller caller) {
-  const Status changed = mode ? co_await harness.halt(scope, *mode, "an incident", caller)
-                              : co_await harness.resume(scope, "it is over", caller);
+  const Status changed =
+      co_await door.halt(scope, mode, mode ? "an incident" : "it is over", caller);
   trace.line(fmt::format("{} {}: {}", mode ? to_string(*mode) : "resume", scope,
                          changed ? "done" : changed.error().message.substr(0, 80)));
   if (!mode) auditor.lift_ended(control, changed);
@@ -39,7 +40,7 @@ void World::vote(VoteKind kind, Verdict verdict, std::uint64_t dice) {
 
 asio::awaitable<void> World::vote_task(VoteKind kind, Verdict verdict, std::uint64_t dice) {
   Rng rng(dice);
-  const auto pending = co_await process_->harness->pending();
+  const auto pending = co_await process_->door->pending(person("ann", Role::approver));
   if (!pending) co_return;
   std::vector<PendingView> held;
   for (const auto& view : *pending) {
@@ -71,7 +72,7 @@ asio::awaitable<void> World::cast_task(Cast cast, Caller caller) {
   vote.verdict = cast.verdict;
   vote.digest = cast.digest;
   vote.reason = "looked at it";
-  const auto voted = co_await process_->harness->vote(cast.session, vote, caller);
+  const auto voted = co_await process_->door->vote(cast.session, vote, caller);
   say(fmt::format("vote {}#{} {} by {}: {}", cast.session.value, cast.intent.value,
                   to_string(cast.verdict), cast.person,
                   voted ? "counts" : voted.error().message.substr(0, 80)));
@@ -84,10 +85,10 @@ asio::awaitable<void> World::cast_task(Cast cast, Caller caller) {
 
 namespace {
 
-asio::awaitable<void> look_task(Harness& harness, std::function<void(const PendingView&)> found,
+asio::awaitable<void> look_task(Door& door, std::function<void(const PendingView&)> found,
                                 std::uint64_t dice) {
   Rng rng(dice);
-  const auto pending = co_await harness.pending();
+  const auto pending = co_await door.pending(person("ann", Role::approver));
   if (!pending) co_return;
   std::vector<PendingView> unknown;
   for (const auto& view : *pending) {
@@ -105,7 +106,7 @@ void World::resolve_later(std::uint64_t dice) {
       resolve(session, intent, dice);
     });
   };
-  spawn(look_task(*process_->harness, found, dice));
+  spawn(look_task(*process_->door, found, dice));
 }
 
 void World::resolve(LogId session, IntentId intent, std::uint64_t /*dice*/) {
@@ -124,7 +125,7 @@ asio::awaitable<void> World::resolve_task(LogId session, IntentId intent, Outcom
   resolve.kind = kind;
   resolve.reason = "looked at the bank's books";
   const auto resolved =
-      co_await process_->harness->resolve(session, resolve, person("ann", Role::approver));
+      co_await process_->door->resolve(session, resolve, person("ann", Role::approver));
   say(fmt::format("resolve {}#{} {}: {}", session.value, intent.value, to_string(kind),
                   resolved ? "done" : resolved.error().message.substr(0, 80)));
 }
@@ -135,30 +136,55 @@ void World::change_halt(std::string scope, std::optional<HaltMode> mode, Rng rng
   if (!control) return;
   if (!mode) auditor_.lift_requested(*control);
   const bool admin = !mode || rng.one_in(2);
-  spawn(halt_task(*process_->harness, auditor_, trace_, std::move(scope), *control, mode,
+  spawn(halt_task(*process_->door, auditor_, trace_, std::move(scope), *control, mode,
                   person(admin ? "root" : "watchdog", admin ? Role::admin : Role::observer)));
+}
+
+// Another process on the same log: what it appends, nobody in this one hears of.
+void World::append_outside(AppendPart part, const Head& head) {
+  Append append;
+  const std::uint64_t number = ++outside_;
+  std::memcpy(append.id.bytes.data(), &number, sizeof number);
+  part.log = head.log;
+  part.expected_tail = head.tail;
+  append.parts.push_back(std::move(part));
+  (void)process_->log->append(std::move(append), {});
 }
 
 void World::halt_outside(std::string scope) {
   if (!process_) return;
   const auto control = control_log_of(scope);
-  const auto head = process_->log->head(*control);
+  auto head = process_->log->head(*control);
   if (!head) return;
+  head->log = *control;
   Entry entry;
   entry.at = clock_.now();
   entry.author = Principal{"outside"};
   entry.role = Role::observer;
   entry.body = HaltRaised{HaltMode::halt, "another process saw it"};
-  Append append;
-  append.id.bytes[0] = 1;
-  append.id.bytes[1] = static_cast<std::uint8_t>(head->tail.value);
   AppendPart part;
-  part.log = *control;
-  part.expected_tail = head->tail;
   part.entries.push_back(encode(entry));
   part.raises_barrier = true;
-  append.parts.push_back(std::move(part));
-  if (process_->log->append(std::move(append), {})) ++coverage_["halt: by another process"];
+  ++coverage_["halt: by another process"];
+  append_outside(std::move(part), *head);
+}
+
+void World::wake_outside(const LogId& session) {
+  if (!process_) return;
+  const auto head = process_->log->head(session);
+  if (!head || head->epoch.value == 0) return;
+  Entry entry;
+  entry.epoch = Epoch{head->epoch.value + 1};
+  entry.at = clock_.now();
+  entry.author = Principal{"outside"};
+  entry.role = Role::driver;
+  entry.body = EpochElected{entry.epoch, Principal{"outside"}, "another process woke it"};
+  AppendPart part;
+  part.epoch = entry.epoch;
+  part.epoch_rule = EpochRule::elect;
+  part.entries.push_back(encode(entry));
+  ++coverage_["wake: by another process"];
+  append_outside(std::move(part), *head);
 }
 
 }  // namespace gavel::simulation

@@ -15,7 +15,7 @@ void World::take(const Step& step) {
   const Rng rng(step.dice);
   if (step.kind <= StepKind::trespass) {
     take_agent_step(step, rng);
-  } else if (step.kind <= StepKind::outside_halt) {
+  } else if (step.kind <= StepKind::outside_wake) {
     take_person_step(step, rng);
   } else {
     take_machine_step(step, rng);
@@ -55,6 +55,12 @@ AgentCall World::make_call(Agent& agent, const Step& step, Rng& rng) {
       break;
     default:
       break;
+  }
+  call.asked.over_network = plan_.remote;
+  const ToolFacts* facts = find_tool(call.asked.tool);
+  // Over a network every call may have to be asked for again.
+  if (plan_.remote && facts != nullptr && facts->has_probe && !call.asked.is_named()) {
+    call.asked.key = fmt::format("k{}", step.number);
   }
   return call;
 }
@@ -117,6 +123,7 @@ void World::take_agent_step(const Step& step, Rng rng) {
       call.asked.arguments = fmt::format(R"({{"command":"{} build/{}"}})",
                                          rng.one_in(3) ? "deploy" : "mkdir", step.number);
       call.asked.elsewhere = true;
+      call.asked.over_network = plan_.remote;
       if (rng.one_in(2)) call.asked.call_id = fmt::format("o{}", step.number);
       auditor_.wanted(call.asked);
       agent.todo.push_back(std::move(call));
@@ -197,6 +204,8 @@ void World::take_person_step(const Step& step, Rng rng) {
       return change_halt(scope_of(step, rng), std::nullopt, rng);
     case StepKind::outside_halt:
       return halt_outside(scope_of(step, rng));
+    case StepKind::outside_wake:
+      return wake_outside(agents_[step.actor % agents_.size()].session);
     default:
       return;
   }
@@ -215,6 +224,10 @@ void World::take_machine_step(const Step& step, Rng rng) {
     case StepKind::process_stops:
       return stop_process();
     case StepKind::clock_steps:
+      if (rng.one_in(4)) {
+        ++coverage_["clock: jumps"];
+        return clock_.step(Duration(rng.between(3'600'000, 72 * 3'600'000)));
+      }
       return clock_.step(Duration(rng.between(-90'000, 90'000)));
     case StepKind::clock_drifts:
       return clock_.drift(rng.between(-200, 200));
@@ -229,6 +242,25 @@ void World::take_machine_step(const Step& step, Rng rng) {
       return;
     case StepKind::disk_busy:
       disk_.faults.busy_appends = static_cast<int>(rng.between(1, 40));
+      return;
+    case StepKind::bit_flips:
+      if (!disk_.flip_bit(rng.next())) return;
+      if (rng.one_in(2)) {
+        // What is in memory would not be read for long.
+        kill_process();
+        restart_after(Instant(rng.between(1'000, 1'000'000)));
+      }
+      return schedule_.after(Instant(rng.between(10'000, 20'000'000)), [this] { restore_disk(); });
+    case StepKind::net_fault: {
+      constexpr std::array<Link, 4> kUsual = {Link::agents, Link::agents, Link::people,
+                                              Link::servers};
+      const auto fault = static_cast<NetFault>(rng.below(kNetFaults));
+      return net_.arm(fault, kUsual[rng.below(kUsual.size())], rng.next());
+    }
+    case StepKind::net_duplicates:
+      if (process_ && process_->http) {
+        process_->http->duplicate_next(rng.one_in(4) ? Link::people : Link::agents);
+      }
       return;
     case StepKind::server_fault: {
       SimServer& server = *servers_[step.actor % 4 == 3 ? 1 : 0];
