@@ -25,12 +25,14 @@ constexpr int kReconnectsMax = 60;
 constexpr std::uint64_t kEarlierEntries = 10;
 
 // Gives events until `on_event` fails, reconnecting where the stream is lost; `on_idle` runs at
-// least every kRedrawEvery. The first connection must succeed.
-template <typename OnEvent, typename OnIdle>
-Status follow(Context& context, const Client& client, const std::string& target, OnEvent on_event,
-              OnIdle on_idle) {
+// least every kRedrawEvery. `on_open` runs once a stream is open: it tells what happens from then
+// on. The first connection must succeed.
+template <typename OnOpen, typename OnEvent, typename OnIdle>
+Status follow(Context& context, const Client& client, const std::string& target, OnOpen on_open,
+              OnEvent on_event, OnIdle on_idle) {
   std::string last_id;
   ASSIGN_OR_RETURN(auto stream, client.events(target, last_id));
+  on_open();
   int failures = 0;
   for (;;) {
     auto event = stream.next(deadline_in(kRedrawEvery));
@@ -60,6 +62,7 @@ Status follow(Context& context, const Client& client, const std::string& target,
       }
       if (again) {
         stream = std::move(*again);
+        on_open();
         break;
       }
     }
@@ -95,7 +98,7 @@ std::string redrawn(const std::string& screen) {
 Result<int> watch_everything(Context& context, const Client& client) {
   if (context.json() || !context.world().out_is_terminal) {
     TRY(follow(
-        context, client, "/v1/watch",
+        context, client, "/v1/watch", [] {},
         [&](const std::string& data) -> Status {
           if (context.json()) {
             context.print(data + "\n");
@@ -125,7 +128,7 @@ Result<int> watch_everything(Context& context, const Client& client) {
   TRY(draw());
   Timestamp drawn = context.now();
   TRY(follow(
-      context, client, "/v1/watch",
+      context, client, "/v1/watch", [&] { stale = true; },
       [&](const std::string&) -> Status {
         stale = true;
         // A busy daemon is not asked more often than people can read.
@@ -168,7 +171,7 @@ Result<int> watch_session(Context& context, const Client& client, const WatchOpt
   if (!context.json()) context.print(entry_line_titles(style));
   TRY(follow(
       context, client,
-      fmt::format("/v1/sessions/{}/watch?from={}", url_encode(options.session), from),
+      fmt::format("/v1/sessions/{}/watch?from={}", url_encode(options.session), from), [] {},
       [&](const std::string& data) -> Status {
         if (context.json()) {
           context.print(data + "\n");

@@ -135,6 +135,9 @@ private:
   asio::awaitable<CallAnswer> wait_for_answer(LogId session, IntentId intent, SteadyTime patience,
                                               Callbacks callbacks,
                                               Leaving leaving = Leaving::ends_it);
+  // The answer, once all that it follows from is durable (I5).
+  asio::awaitable<CallAnswer> once_durable(const Session& session, IntentId intent,
+                                           CallAnswer answer);
   asio::awaitable<Result<CallAnswer>> replay(LogId session, IntentId intent, std::string tool,
                                              SteadyTime patience);
   Propose command_of(const CallRequest& request, const json::value& arguments, std::string toolset);

@@ -302,7 +302,8 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::propose(CallRequest request, P
     outcome.intent = proposed->intent;
     outcome.reason = "its outcome was lost earlier, and no probe could tell";
     unknown.body = outcome;
-    co_return answer_of(session.id, command.tool, unknown, {});
+    co_return co_await once_durable(session, proposed->intent,
+                                    answer_of(session.id, command.tool, unknown, {}));
   }
   Callbacks callbacks = Callbacks::own;
   if (proposed->disposition == Disposition::attach) {
@@ -342,6 +343,15 @@ asio::awaitable<CallAnswer> LocalHarness::wait_for_answer(LogId id, IntentId int
   if (!cut) co_return undurable_answer(id, intent, Position{});
   co_return refusal(ErrorCode::cancelled,
                     fmt::format("{} is not waited for any more", intent_name(id, intent)));
+}
+
+asio::awaitable<CallAnswer> LocalHarness::once_durable(const Session& session, IntentId intent,
+                                                       CallAnswer answer) {
+  const LogId id = session.id;
+  const Position told = session.sequenced;
+  const auto durable = co_await wait_for(id, told, clock_.steady() + kDurableWait);
+  if (!durable || *durable < told) co_return undurable_answer(id, intent, durable);
+  co_return answer;
 }
 
 asio::awaitable<Result<CallAnswer>> LocalHarness::replay(LogId id, IntentId intent,

@@ -142,8 +142,12 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::permit(CallRequest request) {
   }
   if (proposed->disposition == Disposition::attach) {
     const OpenIntent& open = session.state.open.at(proposed->intent);
-    if (open.phase == Phase::unknown) co_return unknown_answer(session.id, open);
-    if (open.phase == Phase::in_flight) co_return pending_answer(session.id, open);
+    if (open.phase == Phase::unknown) {
+      co_return co_await once_durable(session, open.id, unknown_answer(session.id, open));
+    }
+    if (open.phase == Phase::in_flight) {
+      co_return co_await once_durable(session, open.id, pending_answer(session.id, open));
+    }
   }
   const Callbacks callbacks =
       proposed->disposition == Disposition::attach ? Callbacks::of_another : Callbacks::own;
