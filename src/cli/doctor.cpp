@@ -69,8 +69,8 @@ Command doctor_command() {
   Command command("doctor", "check that everything is well, and say what to do if not");
   command.description =
       "Also asks for what no policy allows, through each agent program's hook and the MCP "
-      "endpoint, "
-      "and looks in the log for the refusal.";
+      "endpoint, and "
+      "looks in the log for the refusal.";
   command.option("-c,--config", "FILE", options->config,
                  "also check this gavel.yaml (STATE/gavel.yaml)", Values::file);
   command.run = [options](Context& context) { return run_doctor(context, *options); };

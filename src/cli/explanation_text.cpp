@@ -19,15 +19,13 @@ json::object explained_json(const Explanation& explanation) {
                                  {"verdict", to_string(rule.verdict)},
                                  {"why", rule.why}});
   }
-  json::array provenance;
-  for (const auto& origin : assessment.provenance) provenance.push_back(to_json(origin));
   return {{"verdict", to_string(assessment.verdict)},
           {"effect", to_string(assessment.effect)},
           {"effect_reason", explanation.effect_reason},
           {"rule", assessment.rule},
           {"reason", assessment.reason},
           {"policy_version", assessment.policy_version},
-          {"provenance", std::move(provenance)},
+          {"provenance", to_json(assessment.provenance)},
           {"rules", std::move(rules)}};
 }
 

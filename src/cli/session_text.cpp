@@ -211,10 +211,7 @@ std::string provenance_text(const json::value& object, const Style& style) {
   const auto* parts = find_array(object, "provenance");
   for (const auto& part : parts == nullptr ? json::array{} : *parts) {
     ArgumentOrigin origin;
-    const auto word = string_or(part, "origin");
-    for (const auto known : {Origin::person, Origin::trusted, Origin::model, Origin::untrusted}) {
-      if (word == to_string(known)) origin.origin = known;
-    }
+    origin.origin = origin_from(string_or(part, "origin")).value_or(Origin::lost);
     origin.argument = text_of(part, "argument");
     origin.source = Position{static_cast<std::uint64_t>(int_or(part, "source", 0))};
     origin.tool = text_of(part, "tool");

@@ -28,12 +28,7 @@ Result<fs::path> store_directory(const Context& context, const std::string& dire
 std::vector<Digest> blobs_of_entry(std::string_view bytes) {
   const auto entry = decode(Position{1}, bytes);
   if (!entry) return {};
-  const Payload* payload = nullptr;
-  if (const auto* intent = std::get_if<IntentProposed>(&entry->body)) payload = &intent->arguments;
-  if (const auto* outcome = std::get_if<Outcome>(&entry->body)) payload = &outcome->result;
-  if (const auto* probed = std::get_if<Probed>(&entry->body)) payload = &probed->evidence;
-  if (const auto* prompt = std::get_if<Prompted>(&entry->body)) payload = &prompt->text;
-  if (const auto* policy = std::get_if<PolicyActivated>(&entry->body)) payload = &policy->source;
+  const Payload* payload = payload_of(entry->body);
   if (payload == nullptr || payload->is_inline()) return {};
   return {payload->digest};
 }

@@ -196,10 +196,14 @@ json::object to_json(const Entry& entry, const PayloadReader* read) {
   return out;
 }
 
-json::object to_json(const ArgumentOrigin& origin) {
-  json::object out;
-  JsonWriter writer(out, nullptr);
-  ArgumentOrigin::fields(writer, origin);
+json::array to_json(const std::vector<ArgumentOrigin>& origins) {
+  json::array out;
+  for (const auto& origin : origins) {
+    json::object part;
+    JsonWriter writer(part, nullptr);
+    ArgumentOrigin::fields(writer, origin);
+    out.push_back(std::move(part));
+  }
   return out;
 }
 

@@ -35,8 +35,8 @@ json::value to_json(const Payload& payload, const PayloadReader& read);
 // that is not in the entry is {"digest":"...","size":N}.
 json::object to_json(const Entry& entry, const PayloadReader* read = nullptr);
 
-// {"argument":"sql","origin":"untrusted","source":12,"tool":"tickets__read","text":"..."}
-json::object to_json(const ArgumentOrigin& origin);
+// [{"argument":"sql","origin":"untrusted","source":12,"tool":"tickets__read","text":"..."}]
+json::array to_json(const std::vector<ArgumentOrigin>& origins);
 
 // "2026-11-21T04:43:00.123Z"
 std::string to_iso8601(Timestamp at);

@@ -12,6 +12,8 @@
 namespace gavel {
 namespace {
 
+constexpr std::string_view kNumbered = "call:";
+
 constexpr std::string_view kDecider = "gavel";
 
 Error not_open(const State& state, IntentId intent) {
@@ -88,7 +90,7 @@ const KeyRecord* unfinished_call(const State& state, const Propose& command) {
     const std::string& key = state.key_of.at(intent);
     // Those without a number are found by how often the call was made, and a client's own keys
     // are actions of their own.
-    if (command.key.empty() && !key.starts_with("call:")) continue;
+    if (command.key.empty() && !key.starts_with(kNumbered)) continue;
     return &state.keys.at(key);
   }
   return nullptr;
@@ -348,6 +350,10 @@ Status check_epoch(const State& state, Epoch epoch) {
 }
 
 }  // namespace
+
+std::string numbered_key(std::string_view number) {
+  return fmt::format("{}{}", kNumbered, number);
+}
 
 Result<Plan> decide(const State& state, const Open& command) {
   if (state.tail.value != 0) {

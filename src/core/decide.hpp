@@ -102,6 +102,9 @@ struct TellPrompt {
   Timestamp now;
 };
 
+// The key of a call that its program numbers.
+std::string numbered_key(std::string_view number);
+
 // What becomes of a proposal.
 enum class Disposition {
   dispatch,  // committed, with an attempt: the caller of decide executes it once durable (reads: at

@@ -3,6 +3,29 @@
 #include <fmt/format.h>
 
 namespace gavel {
+namespace {
+
+// Of a body's fields.
+template <typename P>
+struct PayloadFinder {
+  P* found = nullptr;
+  void operator()(std::uint64_t, std::string_view, P& payload) { found = &payload; }
+  void operator()(std::uint64_t, std::string_view, const auto&) {}
+};
+
+template <typename P>
+P* find_payload(auto& body) {
+  PayloadFinder<P> finder;
+  std::visit(
+      [&](auto& b) {
+        using T = std::remove_cvref_t<decltype(b)>;
+        if constexpr (!std::is_same_v<T, UnknownEntry>) T::fields(finder, b);
+      },
+      body);
+  return finder.found;
+}
+
+}  // namespace
 
 std::string_view to_string(Effect effect) {
   switch (effect) {
@@ -138,6 +161,14 @@ std::string_view to_string(Origin origin) {
   return "lost";
 }
 
+std::optional<Origin> origin_from(std::string_view word) {
+  for (const Origin origin :
+       {Origin::person, Origin::trusted, Origin::model, Origin::lost, Origin::untrusted}) {
+    if (word == to_string(origin)) return origin;
+  }
+  return std::nullopt;
+}
+
 Payload Payload::of(std::string text) {
   Payload payload;
   if (text.empty()) return payload;
@@ -169,6 +200,14 @@ std::string name_of(const Body& body) {
         }
       },
       body);
+}
+
+const Payload* payload_of(const Body& body) {
+  return find_payload<const Payload>(body);
+}
+
+Payload* payload_of(Body& body) {
+  return find_payload<Payload>(body);
 }
 
 }  // namespace gavel

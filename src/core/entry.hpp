@@ -6,6 +6,7 @@
 // never reused.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -73,6 +74,8 @@ std::string_view to_string(HoldReason);
 std::string_view to_string(HaltMode);
 std::string_view to_string(KeySource);
 std::string_view to_string(Origin);
+// Nothing for any other word.
+std::optional<Origin> origin_from(std::string_view word);
 
 // Times and spans in entries are within this many milliseconds, so that sums of them cannot
 // overflow; a body that says otherwise is unreadable.
@@ -554,6 +557,10 @@ using Body = std::variant<SessionOpened, EpochElected, IntentProposed, Vote, Hel
                           Attempt, Outcome, Delivered, Replayed, Probed, TaskStarted, Refused,
                           Prompted, HaltRaised, HaltLifted, PolicyActivated, BudgetReserved,
                           BudgetSettled, ToolPinned, ToolRefused, UnknownEntry>;
+
+// The payload that the body has; null where its kind has none.
+const Payload* payload_of(const Body& body);
+Payload* payload_of(Body& body);
 
 struct Entry {
   Position position;  // 0 until it is sequenced

@@ -66,7 +66,7 @@ json::object pending_json(const PendingView& pending, const PayloadReader& read)
   std::string reason;
   std::string rule;
   for (const auto& vote : open.votes) {
-    for (const auto& origin : vote.provenance) provenance.push_back(to_json(origin));
+    for (auto& origin : to_json(vote.provenance)) provenance.push_back(std::move(origin));
     if (rule.empty() && !vote.rule.empty()) {
       rule = vote.rule;
       reason = vote.reason;
@@ -198,10 +198,7 @@ json::object explanation_json(const Explanation& explanation) {
       {"reason", assessment.reason},
       {"policy_version", assessment.policy_version},
   };
-  out["provenance"] = json::array();
-  for (const auto& origin : assessment.provenance) {
-    out["provenance"].as_array().push_back(to_json(origin));
-  }
+  out["provenance"] = to_json(assessment.provenance);
   out["rules"] = std::move(rules);
   return out;
 }

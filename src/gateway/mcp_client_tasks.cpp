@@ -24,29 +24,28 @@ void McpClientTasks::attend(const std::string& key, const json::object& capabili
   task.call = start();
 }
 
-void McpClientTasks::add(Attended& task, UpstreamQuestion question) {
-  if (!lacking_capability(task.capabilities, question.method, question.params).empty()) {
-    question.answer({}, cannot_be_asked(task.capabilities, question.method));
-    return;
+void McpClientTasks::take(Attended& task, WaitingCall& call) {
+  while (auto question = call.next_question()) {
+    if (!lacking_capability(task.capabilities, question->method, question->params).empty()) {
+      question->answer({}, cannot_be_asked(task.capabilities, question->method));
+      continue;
+    }
+    const auto key = fmt::format("{}_{}", question_capability(question->method), ++task.asked);
+    question->params = to_modern_question(question->method, question->params);
+    task.open.emplace(key, std::move(*question));
   }
-  const auto key = fmt::format("{}_{}", question_capability(question.method), ++task.asked);
-  question.params = to_modern_question(question.method, question.params);
-  task.open.emplace(key, std::move(question));
 }
 
 void McpClientTasks::take_questions(const std::string& key, WaitingCall& call) {
   const auto task = tasks_.find(key);
-  if (task == tasks_.end()) return;
-  while (auto question = call.next_question()) add(task->second, std::move(*question));
+  if (task != tasks_.end()) take(task->second, call);
 }
 
 json::object McpClientTasks::questions(const std::string& key) {
   const auto task = tasks_.find(key);
   json::object asked;
   if (task == tasks_.end()) return asked;
-  while (auto question = task->second.call->next_question()) {
-    add(task->second, std::move(*question));
-  }
+  take(task->second, *task->second.call);
   for (const auto& [name, question] : task->second.open) {
     auto params = parse_json(question.params.empty() ? "{}" : question.params);
     asked[name] =

@@ -43,7 +43,8 @@ private:
     std::uint64_t asked = 0;
     std::uint64_t used = 0;
   };
-  static void add(Attended& task, UpstreamQuestion question);
+  // All that `call` was asked since.
+  static void take(Attended& task, WaitingCall& call);
   static void leave(Attended& task);
 
   std::map<std::string, Attended> tasks_;

@@ -35,13 +35,6 @@ Verdict verdict_from(std::string_view word) {
   return Verdict::deny;
 }
 
-Origin origin_from(std::string_view word) {
-  for (const Origin origin : {Origin::person, Origin::trusted, Origin::model}) {
-    if (word == to_string(origin)) return origin;
-  }
-  return Origin::untrusted;
-}
-
 Duration duration_of(const json::value& settings, std::string_view key) {
   return Duration{int_or(settings, key, 0)};
 }
@@ -474,7 +467,7 @@ private:
     }
     rule.arguments = schema_of(settings, "arguments");
     for (const auto& origin : texts_of(settings, "arguments_from")) {
-      rule.origins.push_back(origin_from(origin));
+      rule.origins.push_back(origin_from(origin).value_or(Origin::untrusted));
     }
     rule.traced = texts_of(settings, "traced");
     if (const auto* window = find_array(settings, "utc_time")) {

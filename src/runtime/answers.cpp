@@ -180,8 +180,8 @@ CallAnswer unrecorded_answer(const LogId& session, IntentId intent, const Error&
   return answer;
 }
 
-CallAnswer undurable_answer(const LogId& session, IntentId intent, const Result<Position>& tail) {
-  return refusal(tail ? ErrorCode::timeout : tail.error().code,
+CallAnswer undurable_answer(const LogId& session, IntentId intent, ErrorCode why) {
+  return refusal(why,
                  fmt::format("whether {} was recorded is not known: the store does not answer; "
                              "call again with the same arguments",
                              intent_name(session, intent)));

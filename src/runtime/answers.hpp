@@ -23,7 +23,7 @@ CallAnswer pending_answer(const LogId& session, const OpenIntent& intent);
 CallAnswer unrecorded_answer(const LogId& session, IntentId intent, const Error& why);
 
 // The store did not say in time whether the intent is durable, or failed: nothing is told of it.
-CallAnswer undurable_answer(const LogId& session, IntentId intent, const Result<Position>& tail);
+CallAnswer undurable_answer(const LogId& session, IntentId intent, ErrorCode why);
 
 // A refusal that left no intent.
 CallAnswer refusal(ErrorCode code, std::string text);

@@ -138,7 +138,7 @@ asio::awaitable<bool> Executor::needs_task(Upstream& upstream, const Tool* tool,
                                            const AttemptJob& job) {
   if (tool == nullptr || task_support(tool->definition) != TaskSupport::required) co_return false;
   const auto capabilities = co_await upstream.capabilities(steady_deadline(clock_, job.deadline));
-  co_return capabilities&& offers_tasks(*capabilities, Era::legacy);
+  co_return capabilities.has_value() && offers_tasks(*capabilities, Era::legacy);
 }
 
 asio::awaitable<RecordOutcome> Executor::follow(const Tool* tool, const AttemptJob& job) {

@@ -39,19 +39,11 @@ const CallerSide* HttpUpstream::Core::whom_to_ask(const RpcMessage& message,
 }
 
 void HttpUpstream::Core::take_question(const RpcMessage& message, const CallerSide& caller) {
-  UpstreamQuestion question;
-  question.method = message.method;
-  question.params = message.params;
-  question.answer = [weak = weak_from_this(), id = std::string(message.id),
-                     answered = std::make_shared<bool>(false)](const std::string& result,
-                                                               const std::string& error) {
+  caller.on_question(question_from(message, [weak = weak_from_this()](std::string answer) {
     const auto core = weak.lock();
-    if (!core || core->closing || std::exchange(*answered, true)) return;
-    core->tasks.spawn(
-        "answer to " + core->spec.name,
-        tell(core, error.empty() ? rpc_response(id, result) : rpc_error_response(id, error)));
-  };
-  caller.on_question(std::move(question));
+    if (!core || core->closing) return;
+    core->tasks.spawn("answer to " + core->spec.name, tell(core, std::move(answer)));
+  }));
 }
 
 asio::awaitable<void> HttpUpstream::Core::tell(std::shared_ptr<Core> self, std::string message) {

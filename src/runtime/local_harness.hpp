@@ -203,9 +203,13 @@ private:
   using Decide = std::function<Result<Plan>(Session&, const ControlView&)>;
   // Decides, commits and waits until it is durable; decides anew where another append came first.
   asio::awaitable<Status> commit_and_wait(LogId session, IntentId intent, Decide decide);
+  asio::awaitable<Status> commit_and_wait(LogId session,
+                                          std::function<Result<Plan>(Session&)> decide_plan);
   using DecideControl = std::function<Result<std::vector<Entry>>(const ControlState&)>;
   asio::awaitable<Status> change_halt(std::string scope, DecideControl decide);
   asio::awaitable<Status> change_control(LogId log, DecideControl decide);
+  // Waits until the log is durable up to there. Errors: timeout after kDurableWait, and the log's.
+  asio::awaitable<Status> durable_to(LogId log, Position from);
   asio::awaitable<Status> wait_durable(std::shared_ptr<Completion> completion);
   ControlView view_for(const Session& session, const OpenIntent& intent);
   void advanced(const LogId& log);

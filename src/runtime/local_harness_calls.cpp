@@ -184,7 +184,7 @@ Propose LocalHarness::command_of(const CallRequest& request, const json::value& 
     command.key = request.key;
     command.key_source = KeySource::client;
   } else if (!request.call_id.empty()) {
-    command.key = "call:" + request.call_id;
+    command.key = numbered_key(request.call_id);
     command.key_source = KeySource::call_id;
   }
   return command;
@@ -206,25 +206,10 @@ asio::awaitable<void> LocalHarness::record_refusal(LogId id, CallRequest request
   attempt.claimed_epoch = request.epoch.value_or(Epoch{1});
   attempt.what = "propose " + request.tool;
   attempt.error = std::move(error);
-  Status recorded;
-  for (int tries = 0; tries < kDecideTries; ++tries) {
-    auto loaded = sessions_.get(id);
-    if (!loaded) {
-      recorded = std::unexpected(loaded.error());
-      break;
-    }
-    Session& session = *loaded;
+  const auto recorded = co_await commit_and_wait(id, [&](Session& session) -> Result<Plan> {
     attempt.now = clock_.now();
-    auto completion = std::make_shared<Completion>(executor_);
-    recorded =
-        sessions_.commit(session, refuse(session.state, attempt), Durability::now,
-                         [completion](Status status) { completion->complete(std::move(status)); });
-    if (recorded) {
-      recorded = co_await wait_durable(std::move(completion));
-      break;
-    }
-    if (recorded.error().code != ErrorCode::conflict) break;
-  }
+    return refuse(session.state, attempt);
+  });
   if (!recorded) {
     say(fmt::format("{}: a refusal is not recorded: {}", id.value, recorded.error().message));
   }
@@ -326,11 +311,8 @@ asio::awaitable<CallAnswer> LocalHarness::wait_for_answer(LogId id, IntentId int
   const auto [cut] = co_await wake.async_wait(asio::as_tuple(asio::use_awaitable));
   if (!waiter.answer && !cut) {
     // What is not durable yet is not told, not even that it waits (I5).
-    const auto durable =
-        co_await wait_for(id, Position{intent.value}, clock_.steady() + kDurableWait);
-    if (!durable || durable->value < intent.value) {
-      co_return undurable_answer(id, intent, durable);
-    }
+    const auto durable = co_await durable_to(id, intent);
+    if (!durable) co_return undurable_answer(id, intent, durable.error().code);
   }
   if (waiter.answer) co_return std::move(*waiter.answer);
   if (cut && leaving == Leaving::ends_it) leave(id, intent);
@@ -340,7 +322,7 @@ asio::awaitable<CallAnswer> LocalHarness::wait_for_answer(LogId id, IntentId int
     if (open != session->state.open.end()) co_return pending_answer(id, open->second);
   }
   // It is settled, but not durable yet.
-  if (!cut) co_return undurable_answer(id, intent, Position{});
+  if (!cut) co_return undurable_answer(id, intent, ErrorCode::timeout);
   co_return refusal(ErrorCode::cancelled,
                     fmt::format("{} is not waited for any more", intent_name(id, intent)));
 }
@@ -348,9 +330,8 @@ asio::awaitable<CallAnswer> LocalHarness::wait_for_answer(LogId id, IntentId int
 asio::awaitable<CallAnswer> LocalHarness::once_durable(const Session& session, IntentId intent,
                                                        CallAnswer answer) {
   const LogId id = session.id;
-  const Position told = session.sequenced;
-  const auto durable = co_await wait_for(id, told, clock_.steady() + kDurableWait);
-  if (!durable || *durable < told) co_return undurable_answer(id, intent, durable);
+  const auto durable = co_await durable_to(id, session.sequenced);
+  if (!durable) co_return undurable_answer(id, intent, durable.error().code);
   co_return answer;
 }
 

@@ -69,22 +69,29 @@ asio::awaitable<Status> LocalHarness::wait_durable(std::shared_ptr<Completion> c
 
 asio::awaitable<Status> LocalHarness::commit_and_wait(LogId id, IntentId intent,
                                                       Decide decide_plan) {
+  co_return co_await commit_and_wait(id, [&](Session& session) -> Result<Plan> {
+    if (session.state.tail.value == 0) return std::unexpected(no_session(id));
+    const auto open = session.state.open.find(intent);
+    const ControlView view =
+        open == session.state.open.end() ? ControlView{} : view_for(session, open->second);
+    return decide_plan(session, view);
+  });
+}
+
+asio::awaitable<Status> LocalHarness::commit_and_wait(
+    LogId id, std::function<Result<Plan>(Session&)> decide_plan) {
   for (int tries = 0;; ++tries) {
     auto loaded = sessions_.get(id);
     if (!loaded) co_return std::unexpected(loaded.error());
     Session& session = *loaded;
-    if (session.state.tail.value == 0) co_return std::unexpected(no_session(id));
-    const auto open = session.state.open.find(intent);
-    const ControlView view =
-        open == session.state.open.end() ? ControlView{} : view_for(session, open->second);
-    auto plan = decide_plan(session, view);
+    auto plan = decide_plan(session);
     if (!plan) co_return std::unexpected(plan.error());
     auto completion = std::make_shared<Completion>(executor_);
     const auto committed =
         sessions_.commit(session, std::move(*plan), Durability::now,
                          [completion](Status status) { completion->complete(std::move(status)); });
     if (committed) co_return co_await wait_durable(std::move(completion));
-    // A person's word is no driver's: it counts in the epoch that another process elected, too.
+    // What is decided anew counts in the epoch that another process elected, too, where it may.
     const bool again = committed.error().code == ErrorCode::conflict ||
                        committed.error().code == ErrorCode::halted ||
                        committed.error().code == ErrorCode::stale_epoch;
@@ -228,6 +235,13 @@ asio::awaitable<Result<Position>> LocalHarness::wait_for(LogId log, Position fro
     waiter.wake.expires_at(deadline);
     co_await waiter.wake.async_wait(asio::as_tuple(asio::use_awaitable));
   }
+}
+
+asio::awaitable<Status> LocalHarness::durable_to(LogId log, Position from) {
+  const auto durable = co_await wait_for(log, from, clock_.steady() + kDurableWait);
+  if (!durable) co_return std::unexpected(durable.error());
+  if (*durable < from) co_return fail(ErrorCode::timeout, "the store does not answer; ask again");
+  co_return Status{};
 }
 
 std::unique_ptr<Subscription> LocalHarness::watch(OnAdvance on_advance) {

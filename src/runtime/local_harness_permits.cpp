@@ -43,7 +43,7 @@ IntentId find_reported(const Session& session, const ReportRequest& report, cons
   if (!report.call_id.empty()) {
     const auto taker = session.takers.find(report.call_id);
     if (taker != session.takers.end()) return taker->second;
-    const auto key = state.keys.find("call:" + report.call_id);
+    const auto key = state.keys.find(numbered_key(report.call_id));
     if (key != state.keys.end()) return key->second.intent;
   }
   const auto oldest = [&](Phase phase) {
@@ -171,8 +171,8 @@ asio::awaitable<CallAnswer> LocalHarness::wait_for_leave(CallRequest request, In
   if (!waiter.answer && !waiter.may_act) {
     // However short the patience: what is decided is told, once it is durable.
     const SteadyTime until = clock_.steady() + kDurableWait;
-    const auto durable = co_await wait_for(id, intent, until);
-    if (!durable || *durable < intent) co_return undurable_answer(id, intent, durable);
+    const auto durable = co_await durable_to(id, intent);
+    if (!durable) co_return undurable_answer(id, intent, durable.error().code);
     if (is_under_way(sessions_.find(id), intent) && !waiter.answer && !waiter.may_act) {
       wake.expires_at(until);
       co_await wake.async_wait(asio::as_tuple(asio::use_awaitable));
@@ -181,7 +181,8 @@ asio::awaitable<CallAnswer> LocalHarness::wait_for_leave(CallRequest request, In
   if (waiter.answer) co_return without_result(std::move(*waiter.answer), id, request.tool);
   Session* session = sessions_.find(id);
   if (session != nullptr && waiter.may_act) {
-    if (!request.call_id.empty() && session->state.key_of.at(intent) != "call:" + request.call_id) {
+    if (!request.call_id.empty() &&
+        session->state.key_of.at(intent) != numbered_key(request.call_id)) {
       std::erase_if(session->takers,
                     [&](const auto& taker) { return !session->state.open.contains(taker.second); });
       if (session->takers.size() < kTakersMax) session->takers[request.call_id] = intent;

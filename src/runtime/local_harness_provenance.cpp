@@ -5,7 +5,6 @@
 
 #include "core/codec.hpp"
 #include "protocol/mcp.hpp"
-#include "runtime/completion.hpp"
 #include "runtime/local_harness.hpp"
 
 namespace gavel {
@@ -23,26 +22,11 @@ asio::awaitable<Status> LocalHarness::tell(PromptRequest request) {
   told.teller = request.caller.principal;
   told.epoch = request.epoch.value_or(Epoch{1});
   told.text = Payload::of(write_json(json::value(request.text)));
-  for (int tries = 0;; ++tries) {
-    auto loaded = sessions_.get(request.session);
-    if (!loaded) co_return std::unexpected(loaded.error());
-    Session& session = *loaded;
-    if (const auto opened = open_if_new(session, told.teller, request.client, "first prompt");
-        !opened) {
-      co_return opened;
-    }
+  co_return co_await commit_and_wait(request.session, [&](Session& session) -> Result<Plan> {
+    TRY(open_if_new(session, told.teller, request.client, "first prompt"));
     told.now = clock_.now();
-    auto plan = decide(session.state, told);
-    if (!plan) co_return std::unexpected(plan.error());
-    auto completion = std::make_shared<Completion>(executor_);
-    const auto committed =
-        sessions_.commit(session, std::move(*plan), Durability::now,
-                         [completion](Status status) { completion->complete(std::move(status)); });
-    if (committed) co_return co_await wait_durable(std::move(completion));
-    if (committed.error().code != ErrorCode::conflict || tries + 1 == kDecideTries) {
-      co_return committed;
-    }
-  }
+    return decide(session.state, told);
+  });
 }
 
 TraceArguments LocalHarness::tracer(const LogId& id, const std::string& tool,

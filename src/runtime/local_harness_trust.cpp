@@ -75,10 +75,8 @@ asio::awaitable<Status> LocalHarness::pins_durable(std::vector<std::string> serv
     const auto rules = trust_.find(server);
     if (rules == trust_.end()) continue;
     const LogId pins = rules->second.pins;
-    const Position tail = control_.state(pins).tail;
-    const auto durable = co_await wait_for(pins, tail, clock_.steady() + kDurableWait);
-    if (!durable) co_return std::unexpected(durable.error());
-    if (*durable < tail) co_return fail(ErrorCode::timeout, "the store does not answer; ask again");
+    const auto durable = co_await durable_to(pins, control_.state(pins).tail);
+    if (!durable) co_return durable;
   }
   co_return Status{};
 }

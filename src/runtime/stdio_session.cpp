@@ -368,17 +368,10 @@ void StdioSession::take_request(const RpcMessage& message) {
     send(rpc_error_response(message.id, whom.error()), 0);
     return;
   }
-  UpstreamQuestion question;
-  question.method = message.method;
-  question.params = message.params;
-  question.answer = [weak = weak_from_this(), id = std::string(message.id),
-                     answered = std::make_shared<bool>(false)](const std::string& result,
-                                                               const std::string& error) {
+  (*whom)->caller.on_question(question_from(message, [weak = weak_from_this()](std::string answer) {
     const auto session = weak.lock();
-    if (!session || session->ended_ || std::exchange(*answered, true)) return;
-    session->send(error.empty() ? rpc_response(id, result) : rpc_error_response(id, error), 0);
-  };
-  (*whom)->caller.on_question(std::move(question));
+    if (session && !session->ended_) session->send(std::move(answer), 0);
+  }));
 }
 
 std::expected<StdioSession::Pending*, std::string> StdioSession::whom_to_ask(

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace gavel {
 
 std::string_view to_string(UpstreamHealth health) {
@@ -55,6 +57,16 @@ bool is_attached(std::string_view name) {
 
 std::string_view public_name(std::string_view name) {
   return name.substr(0, name.find('@'));
+}
+
+UpstreamQuestion question_from(const RpcMessage& request, std::function<void(std::string)> send) {
+  return {std::string(request.method), std::string(request.params),
+          [send = std::move(send), id = std::string(request.id),
+           answered = std::make_shared<bool>(false)](const std::string& result,
+                                                     const std::string& error) {
+            if (std::exchange(*answered, true)) return;
+            send(error.empty() ? rpc_response(id, result) : rpc_error_response(id, error));
+          }};
 }
 
 }  // namespace gavel

@@ -22,6 +22,7 @@
 
 #include "base/json.hpp"
 #include "base/result.hpp"
+#include "protocol/jsonrpc.hpp"
 
 namespace gavel {
 
@@ -37,6 +38,10 @@ struct UpstreamQuestion {
   // outlive the request and the upstream; it then does nothing.
   std::function<void(std::string result, std::string error)> answer;
 };
+
+// The question that such a request is. `send` gives a whole message to the server; it is called at
+// most once.
+UpstreamQuestion question_from(const RpcMessage& request, std::function<void(std::string)> send);
 
 // What the one who asks for something can take beside its answer. All of it may be empty.
 struct CallerSide {
