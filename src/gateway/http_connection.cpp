@@ -376,19 +376,24 @@ asio::awaitable<bool> HttpConnection::begin_stream(HttpResponse head) {
 
 asio::awaitable<bool> HttpConnection::write(std::string bytes) {
   if (bytes.empty()) co_return !gone_;
-  if (stage_ == Stage::streaming && !http10_) {
-    const auto size = fmt::format("{:x}\r\n", bytes.size());
-    bytes += "\r\n";
-    co_return co_await send(size, bytes);
-  }
+  if (stage_ == Stage::streaming && !http10_) co_return co_await send_chunk(std::move(bytes), {});
   co_return co_await send(bytes, {});
 }
 
-asio::awaitable<bool> HttpConnection::end_stream() {
+asio::awaitable<bool> HttpConnection::end_stream(std::string last) {
   stop_watching();
   stage_ = Stage::handling;
-  if (http10_) co_return !gone_;
-  co_return co_await send("0\r\n\r\n", {});
+  if (!http10_) co_return co_await send_chunk(std::move(last), "0\r\n\r\n");
+  if (last.empty()) co_return !gone_;
+  co_return co_await send(last, {});
+}
+
+asio::awaitable<bool> HttpConnection::send_chunk(std::string bytes, std::string_view after) {
+  if (bytes.empty()) co_return co_await send(after, {});
+  const auto size = fmt::format("{:x}\r\n", bytes.size());
+  bytes += "\r\n";
+  bytes += after;
+  co_return co_await send(size, bytes);
 }
 
 asio::awaitable<bool> HttpConnection::upgrade(HttpResponse head) {

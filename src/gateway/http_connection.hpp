@@ -58,7 +58,7 @@ public:
   asio::awaitable<bool> respond(HttpResponse response) override;
   asio::awaitable<bool> begin_stream(HttpResponse head) override;
   asio::awaitable<bool> write(std::string bytes) override;
-  asio::awaitable<bool> end_stream() override;
+  asio::awaitable<bool> end_stream(std::string last) override;
   asio::awaitable<bool> upgrade(HttpResponse head) override;
   asio::awaitable<std::size_t> read_some(std::span<char> into) override;
   void cancel_when_ended() override;
@@ -100,6 +100,7 @@ private:
   asio::awaitable<void> refuse(HttpResponse response);
   asio::awaitable<bool> read_more(std::size_t want);
   asio::awaitable<bool> send(std::string_view head, std::string_view body);
+  asio::awaitable<bool> send_chunk(std::string bytes, std::string_view after);
   asio::awaitable<void> linger();
   void write_head(const HttpResponse& response, std::string_view framing);
   void on_readable(const boost::system::error_code& error, std::uint64_t generation);

@@ -53,7 +53,8 @@ public:
   // Sends the head (its body is ignored); write() and end_stream() follow.
   virtual asio::awaitable<bool> begin_stream(HttpResponse head) = 0;
   virtual asio::awaitable<bool> write(std::string bytes) = 0;
-  virtual asio::awaitable<bool> end_stream() = 0;
+  // With `last` as its last bytes: whoever got those got all, even where it hangs up at once.
+  virtual asio::awaitable<bool> end_stream(std::string last = {}) = 0;
   // 101; from then on write() and read_some() carry raw bytes, and the connection ends with the
   // handler.
   virtual asio::awaitable<bool> upgrade(HttpResponse head) = 0;

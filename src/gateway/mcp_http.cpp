@@ -62,10 +62,8 @@ public:
 
   asio::awaitable<bool> finish(const McpAnswer& answer) {
     if (streaming_) {
-      bool written = answer.message.empty();
-      if (!written) written = co_await http_.write(sse_event(answer.message));
-      const bool ended = co_await http_.end_stream();
-      co_return written&& ended;
+      auto last = answer.message.empty() ? std::string{} : sse_event(answer.message);
+      co_return co_await http_.end_stream(std::move(last));
     }
     if (http_.client_gone()) co_return false;
     if (answer.message.empty()) {

@@ -293,6 +293,21 @@ TEST(McpModern, ProgressOfTheToolIsPassedOnWithTheClientsToken) {
   EXPECT_EQ(text_of(message_of(reply)), "steps 1");
 }
 
+TEST(McpModern, WhoGotTheAnswerAndHangsUpIsNotGivenItForTheNextCall) {
+  World world;
+  for (int i = 1; i <= 100; ++i) {
+    auto client = world.agent();
+    send_modern(client, "tools/call", call("box__steps", {}, {{"progressToken", "mine"}}),
+                "/mcp?session=s");
+    client.receive_head();
+    auto event = client.read_event();
+    while (event && event->contains("notifications/progress")) event = client.read_event();
+    ASSERT_TRUE(event);
+    EXPECT_EQ(text_of(*parse_json(*event)), fmt::format("steps {}", i));
+    EXPECT_TRUE(client.end_came()) << "the answer's bytes are the stream's last";
+  }
+}
+
 TEST(McpModern, TheActionGoesOnWhenTheClientGoesAway) {
   World world;
   {

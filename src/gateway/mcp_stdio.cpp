@@ -120,10 +120,7 @@ asio::awaitable<void> McpStdio::answer_one(const std::string& text) {
     if (!batch) {
       co_await write_line({rpc_error_response(batch.error()), {}});
     } else if (!batch->message.empty()) {
-      const bool written = co_await write_line({std::move(batch->message), {}});
-      for (const auto& answer : batch->answers) {
-        if (written) server_.delivered(answer);
-      }
+      co_await write_line({std::move(batch->message), std::move(batch->answers)});
     }
     co_return;
   }
@@ -155,7 +152,7 @@ asio::awaitable<void> McpStdio::answer_one(const std::string& text) {
   auto answer = co_await server_.answer(*message, std::move(*admission), context_, exchange);
   if (answer.message.empty()) co_return;
   auto line = std::exchange(answer.message, {});
-  co_await write_line({std::move(line), std::move(answer)});
+  co_await write_line({std::move(line), {std::move(answer)}});
 }
 
 asio::awaitable<bool> McpStdio::write_line(Line line) {
@@ -175,7 +172,7 @@ asio::awaitable<bool> McpStdio::write_line(Line line) {
     if (!written) {
       gone_ = true;
     } else {
-      server_.delivered(next.answer);
+      for (const auto& answer : next.answers) server_.delivered(answer);
     }
   }
   writing_ = false;

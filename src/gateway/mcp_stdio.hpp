@@ -8,6 +8,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "gateway/http_types.hpp"
 #include "gateway/mcp_server.hpp"
@@ -27,7 +28,7 @@ private:
   class Exchange;
   struct Line {
     std::string text;
-    McpAnswer answer;  // to be marked delivered once the line is out
+    std::vector<McpAnswer> answers;  // to be marked delivered once the line is out
   };
 
   static asio::awaitable<void> answer(std::shared_ptr<McpStdio> self,

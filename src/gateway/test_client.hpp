@@ -73,6 +73,8 @@ public:
   // The next event's data (lines joined); comments are returned as ":text".
   std::optional<std::string> read_event();
   bool at_end();
+  // Whether a chunked stream's end came together with what was read of it.
+  bool end_came() const { return raw_ == "0\r\n\r\n"; }
   // Whether the connection's end was announced, as TLS does.
   bool said_goodbye() const;
   // Closes without waiting for anything.
