@@ -14,6 +14,7 @@
 
 #include "app/machine.hpp"
 #include "app/oauth_files.hpp"
+#include "app/run_loop.hpp"
 #include "app/state_directory.hpp"
 #include "base/text.hpp"
 #include "core/codec.hpp"
@@ -99,7 +100,7 @@ public:
     signals_.add(SIGTERM);
     signals_.add(SIGHUP);
     await_signal();
-    io_.run();
+    run_loop(io_, clock_, std::chrono::microseconds(options_.poll_micros));
     return exit_code_;
   }
 

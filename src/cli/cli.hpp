@@ -6,6 +6,7 @@
 //   argv ──parser──► Command tree ──run──► Context ──► Client ──HTTP──► daemon
 //                        └──► completion scripts, docs/cli.md
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -16,10 +17,11 @@ namespace gavel {
 
 // What `gavel up` was asked for. Empty strings mean "not given".
 struct UpOptions {
-  std::string config_path;      // of the policy file; empty: <state>/gavel.yaml if it exists
-  std::string state_directory;  // absolute
-  std::string listen;           // "HOST:PORT"; empty: what the policy says
-  std::string log_level;        // "error", "warn", "info", "debug"
+  std::string config_path;          // of the policy file; empty: <state>/gavel.yaml if it exists
+  std::string state_directory;      // absolute
+  std::string listen;               // "HOST:PORT"; empty: what the policy says
+  std::string log_level;            // "error", "warn", "info", "debug"
+  std::uint64_t poll_micros = 200;  // how long the loop looks for more work before it sleeps
 };
 
 // What only the application layer can do.

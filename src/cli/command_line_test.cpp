@@ -147,14 +147,25 @@ TEST(Up, GivesItsOptionsToTheApplication) {
   };
   world.directory.write("my.yaml", "servers: {}\n");
   const auto ran = world.run({"up", "--config", "my.yaml", "--state", "here", "--listen",
-                              "127.0.0.1:0", "--log-level", "debug"});
+                              "127.0.0.1:0", "--log-level", "debug", "--poll", "0"});
   EXPECT_EQ(ran.code, 17);
   EXPECT_EQ(seen.config_path, (world.directory.path() / "my.yaml").string());
   EXPECT_EQ(seen.state_directory, (world.directory.path() / "here").string());
   EXPECT_EQ(seen.listen, "127.0.0.1:0");
   EXPECT_EQ(seen.log_level, "debug");
+  EXPECT_EQ(seen.poll_micros, 0u);
   world.run({"up", "--config", "my.yaml"});
   EXPECT_EQ(seen.listen, "") << "what the policy says";
+  EXPECT_EQ(seen.poll_micros, 200u);
+}
+
+TEST(Up, RefusesToPollForLongerThanAnybodyWaits) {
+  TestWorld world;
+  world.hooks.up = [](const UpOptions&) { return 0; };
+  const auto ran = world.run({"up", "--poll", "10001"});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_THAT(ran.err, HasSubstr("--poll 10001: at most 10000"));
+  EXPECT_EQ(world.run({"up", "--poll", "10000"}).code, 0);
 }
 
 TEST(Up, RefusesAConfigurationThatIsNotThere) {

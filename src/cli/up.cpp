@@ -10,9 +10,16 @@
 namespace gavel {
 namespace {
 
+constexpr std::uint64_t kPollMax = 10'000;  // microseconds
+
 Result<int> run_up(Context& context, UpOptions options) {
   if (!context.hooks().up) {
     return fail(ErrorCode::unsupported, "this build has no daemon");
+  }
+  if (options.poll_micros > kPollMax) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("--poll {}: at most {}, as it keeps a processor busy",
+                            options.poll_micros, kPollMax));
   }
   ASSIGN_OR_RETURN(const auto state, context.state());
   options.state_directory = state.string();
@@ -46,6 +53,8 @@ Command up_command() {
                  "where to listen, instead of `daemon.listen`; port 0 takes a free one");
   command.option("--log-level", "LEVEL", options->log_level, "how much to log (info)").choices = {
       "error", "warn", "info", "debug"};
+  command.option("--poll", "MICROSECONDS", options->poll_micros,
+                 "after work, look for more so long before sleeping (200; 0: sleep at once)");
   command.run = [options](Context& context) { return run_up(context, *options); };
   return command;
 }

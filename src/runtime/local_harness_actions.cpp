@@ -259,8 +259,9 @@ asio::awaitable<void> LocalHarness::run_attempt(AttemptJob job) {
     // A person may have resolved it meanwhile.
     return decide(session.state, outcome);
   };
-  if (told == Durability::deferred) {
-    // An attempt may end before its caller has begun to wait.
+  const Session* hot = sessions_.find(id);
+  if (told == Durability::deferred && hot != nullptr && !hot->waiters.contains(intent)) {
+    // It ended before its caller has begun to wait.
     co_await asio::post(executor_, asio::use_awaitable);
   }
   co_await record(id, intent, "outcome", settle, told);
