@@ -25,6 +25,8 @@ inline constexpr int kInvalidRequest = -32600;
 inline constexpr int kMethodNotFound = -32601;
 inline constexpr int kInvalidParams = -32602;
 inline constexpr int kInternalError = -32603;
+// What servers made with the official SDKs say, before 2026-07-28, to what they cannot place.
+inline constexpr int kLegacyRefusal = -32000;
 // Of MCP 2026-07-28.
 inline constexpr int kHeaderMismatch = -32020;
 inline constexpr int kMissingClientCapability = -32021;

@@ -75,6 +75,7 @@ asio::awaitable<UpstreamReply> HttpUpstream::Core::request(std::shared_ptr<Core>
     if (auto done = self->subscribe(request)) co_return std::move(*done);
     const std::uint64_t session = self->sessions;
     const bool has_session = !self->session_id.empty();
+    const Era era = self->era;
     const std::string id = self->next_id();
     CancelNotice notice;
     if (self->era == Era::legacy) {
@@ -94,11 +95,14 @@ asio::awaitable<UpstreamReply> HttpUpstream::Core::request(std::shared_ptr<Core>
         (reply.error.code == ErrorCode::timeout || reply.error.code == ErrorCode::cancelled);
     if (!given_up) notice.tell = nullptr;
     self->finish(posted);
-    if (has_session && session_is_gone(posted)) {
-      if (self->sessions == session && self->health == UpstreamHealth::ready) {
-        self->health = UpstreamHealth::idle;
-        self->session_id.clear();
-      }
+    if (!again && sounds_of_other_era(posted, era)) {
+      self->open_anew(session);
+      self->known_era.reset();
+      const auto opened = co_await wait_ready(self, request.deadline);
+      // It refused what it cannot read.
+      if (opened && self->era != era) continue;
+    } else if (has_session && session_is_gone(posted)) {
+      self->open_anew(session);
       if (!again) continue;
       co_return not_sent({{ErrorCode::unavailable,
                            fmt::format("server \"{}\" forgets its sessions at once; nothing was "
@@ -249,12 +253,27 @@ OutboundHeaders HttpUpstream::Core::authorized(OutboundHeaders headers) const {
   return headers;
 }
 
+// By whoever comes next, where nobody did it since.
+void HttpUpstream::Core::open_anew(std::uint64_t session) {
+  if (sessions != session || health != UpstreamHealth::ready) return;
+  health = UpstreamHealth::idle;
+  session_id.clear();
+}
+
+// A server that was replaced by one of the other era refuses in that one's words.
+bool HttpUpstream::Core::sounds_of_other_era(const McpPosted& posted, Era era) {
+  const std::string& error = posted.reply.rpc_error;
+  if (posted.status != 400) return false;
+  return era == Era::legacy ? read_probe_error(error).modern
+                            : read_rpc_error(error).code == rpc::kLegacyRefusal;
+}
+
 // Asked of replies to requests that named a session.
 bool HttpUpstream::Core::session_is_gone(const McpPosted& posted) {
   const auto error = read_rpc_error(posted.reply.rpc_error);
   if (posted.status == 404) return error.code != rpc::kMethodNotFound;
   // Servers made after the reference examples say it like this.
-  return posted.status == 400 && error.code == -32000 &&
+  return posted.status == 400 && error.code == rpc::kLegacyRefusal &&
          error.message.find("ession") != std::string::npos;
 }
 

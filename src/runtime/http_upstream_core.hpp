@@ -75,6 +75,8 @@ public:
   OutboundHeaders authorized(OutboundHeaders headers) const;
   void add_call_headers(OutboundHeaders& headers, const UpstreamRequest& request) const;
   static bool session_is_gone(const McpPosted& posted);
+  void open_anew(std::uint64_t session);
+  static bool sounds_of_other_era(const McpPosted& posted, Era era);
   // `caller`: of the request on whose stream the message came; empty of the session's own.
   void take_message(const RpcMessage& message, const CallerSide& caller);
   // Null where nobody can be asked. On the session's own stream nothing says to which request a

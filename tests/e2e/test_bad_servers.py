@@ -159,7 +159,9 @@ class Scripted(BaseHTTPRequestHandler):
         method = message.get("method")
         if modern != (server.era == "modern"):
             gone = not modern and "Mcp-Session-Id" in self.headers
-            self.say(404 if gone else 400, {"id": message.get("id"), "error": {"code": -32000, "message": "era"}})
+            code = -32020 if server.era == "modern" else -32000
+            self.say(404 if gone else 400,
+                     {"id": message.get("id"), "error": {"code": code, "message": "era"}})
         elif "id" not in message or method is None:
             self.send_response(202)
             self.send_header("Content-Length", "0")
@@ -335,6 +337,15 @@ servers:
             self.web.era = era
             with self.subTest(era):
                 self.works()
+
+    def test_a_server_without_sessions_that_comes_back_in_the_other_era(self):
+        self.gavel = self.over({})
+        for era in ("modern", "legacy", "modern"):
+            self.web.era = era
+            with self.subTest(era):
+                self.works()
+                upstream = self.gavel.api("GET", "/v1/upstreams")["upstreams"][0]
+                self.assertEqual(upstream["era"], MODERN if era == "modern" else LEGACY)
 
 
 if __name__ == "__main__":
