@@ -46,17 +46,20 @@ private:
   void serve(const std::string& answer, const Then& then) {
     const int fd = ::accept(listener_, nullptr, nullptr);
     std::array<char, 4096> block;
-    while (request_.find("\r\n\r\n") == std::string::npos || !request_.ends_with("\n")) {
-      if (request_.ends_with('}')) break;
+    while (!is_whole()) {
       const auto n = ::recv(fd, block.data(), block.size(), 0);
       if (n <= 0) break;
       request_.append(block.data(), static_cast<std::size_t>(n));
-      const auto head = request_.find("\r\n\r\n");
-      if (head != std::string::npos && request_.find("Content-Length") == std::string::npos) break;
     }
     (void)!::send(fd, answer.data(), answer.size(), MSG_NOSIGNAL);
     if (then) then(fd);
     ::close(fd);
+  }
+
+  // Bodies here are JSON objects.
+  bool is_whole() const {
+    if (request_.find("\r\n\r\n") == std::string::npos) return false;
+    return request_.find("Content-Length") == std::string::npos || request_.ends_with('}');
   }
 
   int listener_;
