@@ -63,6 +63,21 @@ LogId McpServer::session_of(const Request& request) {
       log_name_of({context.caller.principal.value, client ? client->name : std::string("client")})};
 }
 
+// Who asks, in which session.
+CallRequest McpServer::action_request(const Request& request) {
+  auto& context = request.context;
+  CallRequest action;
+  action.caller = context.caller;
+  action.session = session_of(request);
+  action.epoch = context.epoch;
+  if (request.meta.client) {
+    action.client = fmt::format("{} {}", request.meta.client->name, request.meta.client->version);
+  } else if (context.peer) {
+    action.client = context.peer->client;
+  }
+  return action;
+}
+
 std::expected<CallRequest, RpcFault> McpServer::call_request(const Request& request) const {
   const auto wrong = [&](std::string message) {
     return std::unexpected(RpcFault{.code = rpc::kInvalidParams,
@@ -78,8 +93,7 @@ std::expected<CallRequest, RpcFault> McpServer::call_request(const Request& requ
   if (!arguments.empty() && arguments.front() != '{') {
     return wrong("\"arguments\" must be a JSON object");
   }
-  CallRequest call;
-  call.caller = context.caller;
+  CallRequest call = action_request(request);
   call.tool = McpCatalogue::full_name(name, context.server);
   call.arguments = arguments.empty() ? "{}" : std::string(arguments);
   const auto responses = request.text("inputResponses");
@@ -96,13 +110,6 @@ std::expected<CallRequest, RpcFault> McpServer::call_request(const Request& requ
   call.key = meta.idempotency_key.empty() ? context.idempotency_key : meta.idempotency_key;
   call.call_id = meta.call_id;
   call.meta = meta.rest;
-  call.epoch = context.epoch;
-  if (meta.client) {
-    call.client = fmt::format("{} {}", meta.client->name, meta.client->version);
-  } else if (context.peer) {
-    call.client = context.peer->client;
-  }
-  call.session = session_of(request);
   call.patience =
       std::chrono::steady_clock::now() +
       (meta.progress_token.empty() ? options_.patience : options_.patience_with_progress);

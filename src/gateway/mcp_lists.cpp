@@ -7,9 +7,9 @@
 namespace gavel {
 namespace {
 
+constexpr std::chrono::seconds kPassPatience{30};
 // Beyond the time that a person takes to answer what the server asks.
-constexpr std::chrono::minutes kPassPatience{11};
-constexpr std::chrono::seconds kQuietPassPatience{30};
+constexpr std::chrono::minutes kQuestionsPatience{11};
 
 json::object params_without_meta(const RpcMessage& message) {
   const auto* params = find_object(message.document, "params");
@@ -63,19 +63,25 @@ asio::awaitable<McpAnswer> McpServer::list_templates(Request& request) {
   co_return list ? complete(request, *list) : failed(request, list.error());
 }
 
+// Each asking is an action of its own.
+CallRequest McpServer::pass_request(const Request& request, const std::string& server,
+                                    const json::object& params) {
+  auto asked = action_request(request);
+  asked.tool = tool_name(public_name(server), request.rpc.method);
+  asked.arguments = write_json(params);
+  asked.meta = request.meta.rest;
+  asked.patience = std::chrono::steady_clock::now() + kPassPatience;
+  return asked;
+}
+
 // A client that goes away cancels the request at the upstream.
 asio::awaitable<McpAnswer> McpServer::pass(Request& request, std::string server,
                                            json::object params) {
   McpAttendance attendance(executor_, request.exchange, options_, client_of(request));
   const auto start = [&] {
-    UpstreamRequest asked;
-    asked.method = request.rpc.method;
-    asked.params = write_json(params);
-    asked.meta = request.meta.rest;
-    asked.caller = attendance.side();
-    const bool may_take_long = !asked.caller.capabilities.empty();
-    asked.deadline = std::chrono::steady_clock::now() +
-                     (may_take_long ? std::chrono::seconds(kPassPatience) : kQuietPassPatience);
+    auto asked = pass_request(request, server, params);
+    asked.side = attendance.side();
+    if (!asked.side.capabilities.empty()) asked.patience += kQuestionsPatience;
     return WaitingCall::start_pass(executor_, harness_, server, std::move(asked));
   };
   auto resumed = resume(request, server);
@@ -121,9 +127,9 @@ asio::awaitable<McpAnswer> McpServer::read_resource(Request& request) {
   for (const auto& server : harness_.upstreams()) {
     const auto capabilities = co_await harness_.upstream_capabilities(server);
     if (!capabilities || !capabilities->contains("resources")) continue;
-    const auto reply = co_await catalogue_.ask(server, request.rpc.method,
-                                               write_json(params_without_meta(request.rpc)),
-                                               request.meta.rest, caller_side(request));
+    auto asked = pass_request(request, server, params_without_meta(request.rpc));
+    asked.side = caller_side(request);
+    const auto reply = co_await harness_.pass(server, std::move(asked));
     if (!reply.result.empty()) co_return relay(request, reply);
     if (!reply.rpc_error.empty()) last = relay(request, reply);
   }

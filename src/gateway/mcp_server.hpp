@@ -174,8 +174,11 @@ private:
   asio::awaitable<McpAnswer> get_prompt(Request& request);
   asio::awaitable<McpAnswer> complete_argument(Request& request);
   asio::awaitable<McpAnswer> pass(Request& request, std::string server, json::object params);
+  static CallRequest pass_request(const Request& request, const std::string& server,
+                                  const json::object& params);
   // mcp_calls.cpp
   asio::awaitable<McpAnswer> call_tool(Request& request);
+  static CallRequest action_request(const Request& request);
   std::expected<CallRequest, RpcFault> call_request(const Request& request) const;
   // That a call belongs to.
   static LogId session_of(const Request& request);

@@ -67,9 +67,9 @@ asio::awaitable<void> WaitingCall::run_collecting(std::shared_ptr<WaitingCall> s
 
 std::shared_ptr<WaitingCall> WaitingCall::start_pass(const asio::any_io_executor& executor,
                                                      Harness& harness, std::string server,
-                                                     UpstreamRequest request) {
+                                                     CallRequest request) {
   auto call = std::make_shared<WaitingCall>(executor);
-  call->hear(request.caller);
+  call->hear(request.side);
   asio::co_spawn(executor, run_pass(call, harness, std::move(server), std::move(request)),
                  asio::bind_cancellation_slot(call->cancel_.slot(), [call](std::exception_ptr) {}));
   return call;
@@ -122,10 +122,10 @@ asio::awaitable<void> WaitingCall::run(std::shared_ptr<WaitingCall> self, Harnes
 }
 
 asio::awaitable<void> WaitingCall::run_pass(std::shared_ptr<WaitingCall> self, Harness& harness,
-                                            std::string server, UpstreamRequest request) {
+                                            std::string server, CallRequest request) {
   UpstreamReply reply;
   try {
-    reply = co_await harness.pass_through(server, std::move(request));
+    reply = co_await harness.pass(std::move(server), std::move(request));
   } catch (const std::exception& error) {
     reply.error = {ErrorCode::internal, fmt::format("the request failed unexpectedly: {}",
                                                     for_display(error.what(), 500))};

@@ -40,7 +40,7 @@ public:
   // A request that one upstream answers by itself: see take_reply().
   static std::shared_ptr<WaitingCall> start_pass(const asio::any_io_executor& executor,
                                                  Harness& harness, std::string server,
-                                                 UpstreamRequest request);
+                                                 CallRequest request);
   explicit WaitingCall(const asio::any_io_executor& executor);
 
   // Returns when something is new, at the deadline, or when the waiting coroutine is cancelled.
@@ -80,7 +80,7 @@ private:
                                               LogId session, IntentId intent, Caller caller,
                                               CallerSide side);
   static asio::awaitable<void> run_pass(std::shared_ptr<WaitingCall> self, Harness& harness,
-                                        std::string server, UpstreamRequest request);
+                                        std::string server, CallRequest request);
 
   asio::steady_timer wake_;
   asio::cancellation_signal cancel_;

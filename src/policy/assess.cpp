@@ -244,12 +244,13 @@ CompiledPolicy::Listed CompiledPolicy::listed(std::string_view name) const {
   if (const auto found = catalogue_.find(std::string(name)); found != catalogue_.end()) {
     return found->second;
   }
-  const auto server_name = split_tool_name(name).first;
+  const auto [server_name, own_name] = split_tool_name(name);
   const auto server =
       std::find_if(content_.servers.begin(), content_.servers.end(),
                    [&](const ServerSpec& other) { return other.name == server_name; });
-  if (server != content_.servers.end()) return {&*server, nullptr};
-  return {server_name == kOwnToolset ? &own_tools() : nullptr, nullptr};
+  const bool listed = server != content_.servers.end();
+  if (server_name == kOwnToolset) return {listed ? &*server : &own_tools(), nullptr};
+  return {listed ? &*server : nullptr, passed_method(own_name)};
 }
 
 bool CompiledPolicy::trusts_results(const std::string& name) const {

@@ -1,5 +1,8 @@
 #include "policy/own_tools.hpp"
 
+#include <functional>
+#include <map>
+
 namespace gavel {
 namespace {
 
@@ -35,11 +38,31 @@ ServerSpec make_own_tools() {
   return own;
 }
 
+// A server may ask a person for something before it answers.
+constexpr Duration kPassedTimeout{12 * 60'000};
+
+std::map<std::string, ToolSpec, std::less<>> make_passed_methods() {
+  std::map<std::string, ToolSpec, std::less<>> passed;
+  for (const char* method : {"resources/read", "prompts/get", "completion/complete"}) {
+    ToolSpec& spec = passed[method];
+    spec.name = method;
+    spec.effect = Effect::read;
+    spec.timeout = kPassedTimeout;
+  }
+  return passed;
+}
+
 }  // namespace
 
 const ServerSpec& own_tools() {
   static const ServerSpec kOwn = make_own_tools();
   return kOwn;
+}
+
+const ToolSpec* passed_method(std::string_view method) {
+  static const auto kPassed = make_passed_methods();
+  const auto found = kPassed.find(method);
+  return found == kPassed.end() ? nullptr : &found->second;
 }
 
 }  // namespace gavel

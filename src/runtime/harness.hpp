@@ -34,8 +34,9 @@ struct Caller {
   bool has(Role role) const;
 };
 
-// Who acts once it is decided: Gavel, through a server, or the client that asks, by itself.
-enum class Performer { gavel, client };
+// Who acts once it is decided: Gavel, by a call of a server's tool; the client that asks, by
+// itself; Gavel, by passing another request on (Harness::pass).
+enum class Performer { gavel, client, passer };
 
 struct CallRequest {
   LogId session;
@@ -224,7 +225,12 @@ public:
   // has.
   virtual asio::awaitable<std::vector<std::string>> problems(LogId session, std::string tool,
                                                              json::value arguments) = 0;
-  // Any other MCP request to one upstream (resources, prompts): a read, passed through.
+  // A request other than tools/call to one upstream, as an action of its own: `tool` is
+  // SERVER__METHOD (passed_method of policy/own_tools.hpp), `arguments` its params, `patience` its
+  // deadline. What it is refused for is the reply's error; held, too: it may be asked for again
+  // once it is approved.
+  virtual asio::awaitable<UpstreamReply> pass(std::string upstream, CallRequest request) = 0;
+  // What asks for nothing itself (subscriptions): passed through, and not recorded.
   virtual asio::awaitable<UpstreamReply> pass_through(const std::string& upstream,
                                                       UpstreamRequest request) = 0;
   // All that one upstream lists: list_all of runtime/upstream_listing.hpp.

@@ -67,6 +67,7 @@ public:
   asio::awaitable<Status> judge_tool(ToolJudgement judgement, Caller caller) override;
   asio::awaitable<std::vector<std::string>> problems(LogId session, std::string tool,
                                                      json::value arguments) override;
+  asio::awaitable<UpstreamReply> pass(std::string upstream, CallRequest request) override;
   asio::awaitable<UpstreamReply> pass_through(const std::string& upstream,
                                               UpstreamRequest request) override;
   asio::awaitable<Result<UpstreamListing>> list_upstream(const std::string& upstream,
@@ -150,7 +151,13 @@ private:
   // The intent as it was proposed, where the caller asked for it.
   Result<Entry> own_intent(const LogId& session, IntentId intent, const Caller& caller);
 
-  // --- actions that clients perform (local_harness_permits.cpp) ---
+  // Whether what was committed may still go out: asked in the turn in which it does. `epoch`: the
+  // one that must be the current one; nothing where any driver will do.
+  Status still_allowed(const LogId& session, IntentId intent, std::uint64_t attempt,
+                       std::optional<Epoch> epoch);
+
+  // --- actions that clients perform (local_harness_permits.cpp), or Gavel by passing them on
+  // (local_harness_passing.cpp) ---
   asio::awaitable<Result<CallAnswer>> permit(CallRequest request);
   asio::awaitable<CallAnswer> wait_for_leave(CallRequest request, IntentId intent,
                                              Callbacks callbacks);

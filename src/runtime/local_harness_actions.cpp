@@ -152,6 +152,29 @@ void LocalHarness::follow_task_of(Session& session, IntentId intent) {
   spawn(run_attempt(std::move(job)), "task of " + intent_name(session.id, intent));
 }
 
+Status LocalHarness::still_allowed(const LogId& id, IntentId intent, std::uint64_t attempt,
+                                   std::optional<Epoch> epoch) {
+  Session* now = sessions_.find(id);
+  if (now == nullptr) return fail(ErrorCode::internal, "the session is not in memory");
+  // What a failed store says now is not what it holds.
+  TRY(log_.health());
+  // Another process on the same log may have elected a driver, halted, or settled this.
+  TRY(sessions_.catch_up(*now));
+  if (epoch && now->state.epoch > *epoch) {
+    return fail(ErrorCode::stale_epoch,
+                fmt::format("epoch {} was elected", now->state.epoch.value));
+  }
+  const auto open = now->state.open.find(intent);
+  if (open == now->state.open.end()) return fail(ErrorCode::conflict, "it was settled");
+  if (open->second.phase != Phase::in_flight || open->second.attempts != attempt) {
+    return fail(ErrorCode::conflict, "another process took it up");
+  }
+  const IntentProposed& proposal = open->second.proposal;
+  TRY(control_.catch_up(id, proposal.requester, proposal.toolset));
+  return check_halts(control_.view_of(id, proposal.requester, proposal.toolset, {}, Lifts::durable),
+                     proposal.effect);
+}
+
 void LocalHarness::start_attempt(Session& session, const Dispatch& dispatch) {
   const auto open = session.state.open.find(dispatch.intent);
   if (open == session.state.open.end()) return;
@@ -166,29 +189,11 @@ void LocalHarness::start_attempt(Session& session, const Dispatch& dispatch) {
   // before.
   const bool outlives = open->second.hold.has_value() || dispatch.attempt > 1;
   const Epoch epoch = open->second.epoch;
-  job.still_allowed = [this, id = session.id, intent = job.intent, attempt = job.attempt, outlives,
-                       epoch, readable = arguments.has_value()]() -> Status {
-    Session* now = sessions_.find(id);
-    if (now == nullptr) return fail(ErrorCode::internal, "the session is not in memory");
+  job.still_allowed = [this, id = session.id, intent = job.intent, attempt = job.attempt,
+                       epoch = outlives ? std::nullopt : std::optional(epoch),
+                       readable = arguments.has_value()]() -> Status {
     if (!readable) return fail(ErrorCode::corrupted, "its arguments cannot be read from the store");
-    // What a failed store says now is not what it holds.
-    TRY(log_.health());
-    // Another process on the same log may have elected a driver, halted, or settled this.
-    TRY(sessions_.catch_up(*now));
-    if (!outlives && now->state.epoch > epoch) {
-      return fail(ErrorCode::stale_epoch,
-                  fmt::format("epoch {} was elected", now->state.epoch.value));
-    }
-    const auto still_open = now->state.open.find(intent);
-    if (still_open == now->state.open.end()) return fail(ErrorCode::conflict, "it was settled");
-    if (still_open->second.phase != Phase::in_flight || still_open->second.attempts != attempt) {
-      return fail(ErrorCode::conflict, "another process took it up");
-    }
-    const IntentProposed& proposal = still_open->second.proposal;
-    TRY(control_.catch_up(id, proposal.requester, proposal.toolset));
-    return check_halts(
-        control_.view_of(id, proposal.requester, proposal.toolset, {}, Lifts::durable),
-        proposal.effect);
+    return still_allowed(id, intent, attempt, epoch);
   };
   ++session.running[dispatch.intent];
   std::shared_ptr<asio::cancellation_signal> end;

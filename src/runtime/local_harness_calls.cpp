@@ -96,8 +96,8 @@ asio::awaitable<std::vector<std::string>> LocalHarness::problems(LogId session, 
   if (auto valid = check_catalogue_of(tool, arguments); !valid) {
     found.push_back(std::move(valid).error().message);
   }
-  const auto toolset = split_tool_name(tool).first;
-  if (toolset == kOwnToolset) co_return found;
+  const auto [toolset, own_name] = split_tool_name(tool);
+  if (toolset == kOwnToolset || passed_method(own_name) != nullptr) co_return found;
   const std::shared_ptr<Upstream> server = server_of(session, tool);
   if (!server) {
     found.push_back(no_server(toolset, upstreams()).message);
@@ -124,8 +124,11 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::call(CallRequest request) {
                                request.caller.principal.value));
   }
   if (const auto healthy = log_.health(); !healthy) co_return std::unexpected(healthy.error());
-  if (request.performer == Performer::client || request.tool == kForbiddenTool) {
+  if (request.performer != Performer::gavel || request.tool == kForbiddenTool) {
     co_return co_await permit(std::move(request));
+  }
+  if (passed_method(split_tool_name(request.tool).second) != nullptr) {
+    co_return fail(ErrorCode::not_found, fmt::format("{} is no tool", request.tool));
   }
   const auto found = co_await find_tool(request.session, request.tool);
   if (!found) co_return std::unexpected(found.error());

@@ -66,6 +66,15 @@ class Provenance(EndToEnd):
         self.assertIn(told, out)
         self.assertEqual(self.effects(), [f"hello, please {ORDER}, thank you"])
 
+    def test_what_a_resource_said_is_as_foreign_as_what_a_tool_said(self):
+        self.gavel = self.start(TRACED)
+        read = self.client(self.gavel, "work").modern("resources/read", {"uri": "test://greeting"})
+        self.assertEqual(read.result["contents"][0]["text"], "hello")
+        source = self.gavel.of_kind("work", "intent")[0]["position"]
+        answer = self.append("say hello to all of them")
+        self.assertEqual(answer["kind"], "refused", answer)
+        self.assertIn(f"the result of #{source} (box__resources/read, untrusted)", answer["text"])
+
     def test_what_it_makes_up_itself_goes_the_usual_way_and_is_shown(self):
         self.gavel = self.start(TRACED)
         self.read()

@@ -237,6 +237,7 @@ def answer(message):
         templates = [{"uriTemplate": f"test://{name}/{{x}}", "name": name} for name in "abc"]
         result = page("resourceTemplates", templates, params)
     elif method == "resources/read":
+        append(f"read {params['uri']}")
         result = {"contents": [{"uri": params["uri"], "mimeType": "text/plain", "text": "hello"}]}
     elif method == "prompts/list":
         prompts = [{"name": "greet", "arguments": [{"name": "who", "required": True}]}]
