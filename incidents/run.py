@@ -163,9 +163,10 @@ def prepare(binary, needs_binary, agent):
     """What every run needs, or a FileNotFoundError that says what to do."""
     programs()
     if agent != "opencode" and not PROGRAMS[agent].is_installed():
-        raise FileNotFoundError(f"{PROGRAMS[agent].title} is missing; run tests/agents/install.sh")
+        raise FileNotFoundError(f"{PROGRAMS[agent].title} is missing; in a checkout of Gavel, run "
+                                "tests/agents/install.sh")
     subprocess.run(
-        [str(ROOT / "tests/peers/install.sh"), str(peers.directory(ROOT))],
+        ["sh", str(ROOT / "tests/peers/install.sh"), str(peers.directory(ROOT))],
         check=True,
         stdout=sys.stderr,
     )

@@ -92,24 +92,22 @@ def peers():
 
 
 def agents():
-    """What docs/clients say: the pages are recorded from runs, and compared by them."""
-    programs, cells = {}, {}
-    for page in sorted((ROOT / "docs/clients").glob("*.md")):
-        text = page.read_text()
-        version = re.search(r"Tried with the real (.+?) from npm", text)
-        if not version:
-            continue
-        programs[page.name] = f"[{version[1]}](clients/{page.name})"
-        for section in re.split(r"^### ", text, flags=re.MULTILINE)[1:]:
-            failed = "**This fails**" in section
-            cells.setdefault(section.split("\n", 1)[0], {})[page.name] = (
-                "fails" if failed else "ok")
-    if not cells:
+    rows = read("build/agents/results/verdicts.json")
+    if not rows:
         return None
-    body = [[name, *(found.get(page, "") for page in programs)] for name, found in cells.items()]
-    return ("`./dev e2e-agents --record`: the real programs with scripted models; what each case "
-            "shows stands on the program's page.\n\n"
-            + table(["case", *programs.values()], body))
+
+    def column(row):
+        page = f"clients/{row['program']}.md"
+        version = re.search(r"Tried with the real (.+?) from npm",
+                            (ROOT / "docs" / page).read_text())
+        return f"[{version[1]}]({page})"
+
+    columns, body = pivot(rows, lambda row: row["case"], column,
+                          lambda row: {"ok": "ok", "page differs": "works, shown otherwise"}.get(
+                              row["verdict"], "**fails**"))
+    return (f"`./dev e2e-agents`, {date_of(rows)}: the real programs with scripted models; what "
+            "each case shows stands on the program's page.\n\n"
+            + table(["case", *columns], body))
 
 
 def incidents():

@@ -154,7 +154,7 @@ class Suites:
         return Run(sum(r.passed for r in runs), sum(r.failed for r in runs), output)
 
     def end_to_end_file(self, path):
-        run = self.counted([sys.executable, "tests/e2e/test_e2e.py", path.stem], timeout=600)
+        run = self.counted([sys.executable, "tests/e2e/test_e2e.py", path.stem])
         # A test that skips itself because something is missing did not pass.
         skipped = sum(map(int, re.findall(r"failed, (\d+) skipped", run.output)))
         return Run(run.passed, run.failed + skipped, run.output)

@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT / "incidents"))
 import pages  # noqa: E402
 from lib.gavel import find_binary  # noqa: E402
 from lib.programs import PROGRAMS  # noqa: E402
+from lib.results import update_results  # noqa: E402
 from scenarios import SCENARIOS, play  # noqa: E402
 
 
@@ -102,6 +103,9 @@ def main():
                 pages.record(program, {name: results[name]})
         options.results.mkdir(parents=True, exist_ok=True)
         (options.results / f"{program.name}.json").write_text(json.dumps(results, indent=2))
+        rows = [{"program": program.name, "case": name, "verdict": verdicts[program.name, name]}
+                for name in names]
+        update_results(options.results / "verdicts.json", rows, ["program", "case"])
     print()
     print(table(verdicts, programs, names))
     failed = sum(verdict != "ok" for verdict in verdicts.values())

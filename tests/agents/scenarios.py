@@ -228,6 +228,7 @@ class Scene:
         text = re.sub(r"\b\d+(\.\d+)? ?(ms|s|seconds)\b", "N s", text)
         text = re.sub(r"\b[0-9a-f]{32}\b|\bses_\w+", "ID", text)
         text = re.sub(r"Chunk ID: \w+", "Chunk ID: ID", text)
+        text = re.sub(r'session_id="ID[^"]*"', 'session_id="ID"', text)
         text = re.sub(r"\b(mcp-box)-[0-9a-f]{8}\b", r"\1-ID", text)
         text = self.program.quiet(text)
         return "\n".join(line.rstrip() for line in text.strip().splitlines())
