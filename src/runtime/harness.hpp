@@ -226,9 +226,9 @@ public:
   virtual asio::awaitable<std::vector<std::string>> problems(LogId session, std::string tool,
                                                              json::value arguments) = 0;
   // A request other than tools/call to one upstream, as an action of its own: `tool` is
-  // SERVER__METHOD (passed_method of policy/own_tools.hpp), `arguments` its params, `patience` its
-  // deadline. What it is refused for is the reply's error; held, too: it may be asked for again
-  // once it is approved.
+  // SERVER__METHOD (passed_method of policy/own_tools.hpp), `arguments` its params. Leave may
+  // take until `patience`, and the server as long again. What it is refused for is the reply's
+  // error; held, too: it may be asked for again once it is approved.
   virtual asio::awaitable<UpstreamReply> pass(std::string upstream, CallRequest request) = 0;
   // What asks for nothing itself (subscriptions): passed through, and not recorded.
   virtual asio::awaitable<UpstreamReply> pass_through(const std::string& upstream,

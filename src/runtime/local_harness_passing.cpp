@@ -44,12 +44,13 @@ asio::awaitable<UpstreamReply> LocalHarness::pass(std::string upstream, CallRequ
   asked.params = request.arguments;
   asked.meta = request.meta;
   asked.caller = request.side;
-  asked.deadline = request.patience;
   ReportRequest report;
   report.session = request.session;
   report.caller = request.caller;
   report.tool = request.tool;
   const Epoch epoch = request.epoch.value_or(Epoch{1});
+  // The server has as long as leave may take.
+  const auto span = request.patience - clock_.steady();
 
   request.performer = Performer::passer;
   const auto leave = co_await call(std::move(request));
@@ -59,6 +60,7 @@ asio::awaitable<UpstreamReply> LocalHarness::pass(std::string upstream, CallRequ
     co_return not_passed({held ? ErrorCode::busy : leave->code, leave->text});
   }
   report.intent = leave->intent;
+  asked.deadline = clock_.steady() + span;
   asked.may_send = [this, session = report.session, intent = leave->intent, epoch] {
     return still_allowed(session, intent, 1, epoch);
   };
