@@ -69,8 +69,10 @@ class Interrupted(Workload):
     def _watch(self):
         """Listens, and keeps the socket where it can be closed."""
         try:
+            if not (self.daemon.state / "tokens/watcher.json").exists():
+                self.daemon.cli("token", "new", "watcher", "--role", "observer")
             connection = connect(self.daemon.url, PATIENCE_S)
-            token = self.daemon.token("operator")
+            token = self.daemon.token("watcher")
             connection.request("GET", "/v1/watch", headers={"Authorization": f"Bearer {token}"})
             self.watching = connection.sock
             for line in connection.getresponse():
