@@ -134,7 +134,7 @@ def figures():
     body = [[f"`{row['name']}`", f"{row['value']:.1f} {row['unit']}",
              f"{row['floor']:.1f}" if row["floor"] else ""] for row in rows]
     return (f"`./dev bench`, {date}, the release build. The floor is what the machine did without "
-            "Gavel in the same run ([bench](../bench/README.md)).\n\n"
+            "Gavel in the same run ([bench](../bench/README.md), which says what each is).\n\n"
             + table(["figure", "value", "floor"], body))
 
 
