@@ -17,6 +17,13 @@ Digest request_digest(const RpcMessage& message) {
   return canonical_digest(json::object{{"method", message.method}, {"params", std::move(asked)}});
 }
 
+// What a round answers.
+Digest answers_digest(const RpcMessage& message) {
+  const auto* params = find(message.document, "params");
+  const auto* answers = params == nullptr ? nullptr : find(*params, "inputResponses");
+  return canonical_digest(answers == nullptr ? json::value(nullptr) : *answers);
+}
+
 }  // namespace
 
 McpAttendance::Client McpServer::client_of(const Request& request) {
@@ -53,7 +60,17 @@ RpcResult<McpParked> McpServer::resume(const Request& request, const std::string
   }
   const auto ticket = json_unquote(state).value_or("");
   const Digest digest = request_digest(request.rpc);
-  if (parking_.begins_anew(ticket, principal, digest)) return none;
+  const auto bad_state = [&](const Error& why) {
+    return std::unexpected(
+        RpcFault{.code = why.code == ErrorCode::busy ? rpc::kGavelBusy : rpc::kInvalidParams,
+                 .message = why.message,
+                 .id = std::string(request.rpc.id),
+                 .data = {}});
+  };
+  if (parking_.begins_anew(ticket, principal, digest)) {
+    const auto begun = parking_.begin_anew(ticket, answers_digest(request.rpc));
+    return begun ? RpcResult<McpParked>(none) : bad_state(begun.error());
+  }
   if (!parking_.is_own(ticket, principal, digest)) {
     // A modern server judges its own state. One that has not been spoken to yet never asked.
     const auto era = harness_.upstream_status(server).era;
@@ -61,12 +78,7 @@ RpcResult<McpParked> McpServer::resume(const Request& request, const std::string
     if (era.empty() && !McpParking::looks_like_ticket(ticket)) return none;
   }
   auto parked = parking_.take(ticket, principal, digest);
-  if (!parked) {
-    return std::unexpected(RpcFault{.code = rpc::kInvalidParams,
-                                    .message = parked.error().message,
-                                    .id = std::string(request.rpc.id),
-                                    .data = {}});
-  }
+  if (!parked) return bad_state(parked.error());
   JsonObjectReader reader(responses.empty() ? "{}" : responses);
   while (const auto member = reader.next()) {
     const auto question = parked->questions.find(json_unquote(member->key).value_or(""));

@@ -9,6 +9,7 @@
 
 #include "base/assert.hpp"
 #include "base/text.hpp"
+#include "gateway/api_query.hpp"
 #include "gateway/mcp_sessions.hpp"
 #include "protocol/jsonrpc.hpp"
 
@@ -16,13 +17,25 @@ namespace gavel {
 namespace {
 
 constexpr std::string_view kPrefix = "gavel1.";
-constexpr std::string_view kAnew = "anew";
+constexpr std::string_view kAnew = "anew-";  // anew-END-RANDOM
 constexpr std::size_t kRandomBytes = 32;
 constexpr std::size_t kIdBytes = 16;
 
+// What stands between the prefix and the signature.
+std::string_view id_of(std::string_view ticket) {
+  ticket.remove_prefix(kPrefix.size());
+  return ticket.substr(0, ticket.find('.'));
+}
+
+std::unexpected<Error> not_good() {
+  return fail(ErrorCode::invalid_argument,
+              "this requestState is not good here: it was used, has expired, belongs to another "
+              "request, or was changed; call without it to begin anew");
+}
+
 }  // namespace
 
-McpParking::McpParking() : key_(random_id(kRandomBytes)) {}
+McpParking::McpParking(Clock clock) : clock_(std::move(clock)), key_(random_id(kRandomBytes)) {}
 
 void McpParking::close() {
   for (auto& [id, place] : std::exchange(places_, {})) leave_unanswered(place.parked);
@@ -46,13 +59,33 @@ bool McpParking::is_own(std::string_view ticket, const Principal& principal,
 
 std::string McpParking::ticket_to_begin_anew(const Principal& principal,
                                              const Digest& request) const {
-  return fmt::format("{}{}.{}", kPrefix, kAnew, sign(kAnew, principal, request));
+  const auto until = (clock_() + kParkedFor).time_since_epoch();
+  const auto id =
+      fmt::format("{}{}-{}", kAnew, until / std::chrono::milliseconds(1), random_id(kIdBytes));
+  return fmt::format("{}{}.{}", kPrefix, id, sign(id, principal, request));
 }
 
 bool McpParking::begins_anew(std::string_view ticket, const Principal& principal,
                              const Digest& request) const {
-  return ticket.starts_with(fmt::format("{}{}.", kPrefix, kAnew)) &&
-         is_own(ticket, principal, request);
+  return is_own(ticket, principal, request) && id_of(ticket).starts_with(kAnew);
+}
+
+Status McpParking::begin_anew(std::string_view ticket, const Digest& answers) {
+  drop_expired();
+  const auto id = id_of(ticket);
+  const auto end = id.substr(kAnew.size());
+  ASSIGN_OR_RETURN(const auto end_ms,
+                   parse_number("requestState", end.substr(0, end.find('-')), 0, UINT64_MAX));
+  const Time until{std::chrono::milliseconds(static_cast<std::int64_t>(end_ms))};
+  if (until <= clock_()) return not_good();
+  const auto use = uses_.find(id);
+  if (use != uses_.end()) return use->second.answers == answers ? Status{} : not_good();
+  if (uses_.size() >= kUsesMax) {
+    return fail(ErrorCode::busy,
+                fmt::format("over {} calls were made anew lately; call again later", kUsesMax));
+  }
+  uses_.emplace(id, Use{answers, until});
+  return {};
 }
 
 std::string McpParking::sign(std::string_view id, const Principal& principal,
@@ -80,23 +113,16 @@ Result<std::string> McpParking::park(McpParked parked) {
   const auto ticket =
       fmt::format("{}{}.{}", kPrefix, id, sign(id, parked.principal, parked.request));
   parked.call->park();
-  places_.emplace(id, Place{std::move(parked), std::chrono::steady_clock::now() + kParkedFor});
+  places_.emplace(id, Place{std::move(parked), clock_() + kParkedFor});
   return ticket;
 }
 
 Result<McpParked> McpParking::take(std::string_view ticket, const Principal& principal,
                                    const Digest& request) {
   drop_expired();
-  const auto invalid = [] {
-    return fail(ErrorCode::invalid_argument,
-                "this requestState is not good here: it was used, has expired, belongs to another "
-                "request, or was changed; call without it to begin anew");
-  };
-  if (!is_own(ticket, principal, request)) return invalid();
-  ticket.remove_prefix(kPrefix.size());
-  const auto id = ticket.substr(0, ticket.find('.'));
-  const auto place = places_.find(id);
-  if (place == places_.end()) return invalid();
+  if (!is_own(ticket, principal, request)) return not_good();
+  const auto place = places_.find(id_of(ticket));
+  if (place == places_.end()) return not_good();
   McpParked parked = std::move(place->second.parked);
   places_.erase(place);
   parked.call->unpark();
@@ -120,7 +146,8 @@ McpParked McpParking::take_same(const Principal& principal, const Digest& reques
 }
 
 void McpParking::drop_expired() {
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = clock_();
+  std::erase_if(uses_, [now](const auto& use) { return use.second.until <= now; });
   for (auto place = places_.begin(); place != places_.end();) {
     if (place->second.until > now) {
       ++place;

@@ -223,15 +223,22 @@ class Questions(EndToEnd):
         asked = self.ask_modern("old__locked", {"n": "1"}, EVERYTHING).result
         ((key, question),) = asked["inputRequests"].items()
         self.assertEqual(question["params"]["url"], "https://example.com")
-        done = self.ask_modern(
-            "old__locked",
-            {"n": "1"},
-            EVERYTHING,
-            inputResponses={key: ANSWERS["url"]},
-            requestState=asked["requestState"],
-        )
+        round_two = {
+            "inputResponses": {key: ANSWERS["url"]},
+            "requestState": asked["requestState"],
+        }
+        done = self.ask_modern("old__locked", {"n": "1"}, EVERYTHING, **round_two)
         # A server of the older era is not sent what it does not know.
         self.assertEqual(json.loads(done.text), ["_meta", "arguments", "name"], done.body)
+        self.assertEqual(self.effects(), ["opened"])
+        # Sent again, as after a broken stream, it is the same round; with other answers it is none.
+        again = self.ask_modern("old__locked", {"n": "1"}, EVERYTHING, **round_two)
+        self.assertEqual(again.text, done.text, again.body)
+        self.assertTrue(again.result["_meta"]["com.gavel/replayed"])
+        self.assertEqual(self.effects(), ["opened"])
+        round_two["inputResponses"] = {key: {"action": "decline"}}
+        other = self.ask_modern("old__locked", {"n": "1"}, EVERYTHING, **round_two)
+        self.assertEqual(other.error["code"], -32602, other.body)
         self.assertEqual(self.effects(), ["opened"])
         intents = self.gavel.of_kind("agent-witness", "intent")
         self.assertEqual(len({each["key"] for each in intents}), len(intents))
