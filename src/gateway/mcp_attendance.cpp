@@ -136,6 +136,7 @@ asio::awaitable<McpAttendance::End> McpAttendance::attend(std::shared_ptr<Waitin
       exchange_.cancel_when_ended();
       if (exchange_.ended()) break;
     }
+    co_await name_stream(*call);
     bool sign = std::chrono::steady_clock::now() >= sign_at_;
     if (auto now_held = call->take_held()) {
       held_ = *now_held;
@@ -155,6 +156,15 @@ asio::awaitable<McpAttendance::End> McpAttendance::attend(std::shared_ptr<Waitin
   if (call->finished()) co_return End::finished;
   const bool left = !open_ || registered_->cancelled() || !exchange_.server_stopping();
   co_return left ? End::left : End::stopping;
+}
+
+asio::awaitable<void> McpAttendance::name_stream(const WaitingCall& call) {
+  const auto intent = call.intent();
+  if (!client_.name_stream || !intent || named_ == intent) co_return;
+  auto name = co_await client_.name_stream(*intent);
+  if (name.empty()) co_return;
+  exchange_.name_stream(std::move(name));
+  named_ = intent;
 }
 
 asio::awaitable<void> McpAttendance::pass_on(WaitingCall& call) {

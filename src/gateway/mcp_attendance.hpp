@@ -33,6 +33,9 @@ public:
     json::object capabilities;         // what it may be asked
     std::string identity;              // as CallerSide has it
     bool asked_later = false;          // questions are left to the call: it may become a task
+    // The name under which the stream of that action can be come back to; empty while there is
+    // none. Null where it cannot.
+    std::function<asio::awaitable<std::string>(IntentId)> name_stream;
   };
   // `exchange` and `options` must outlive this.
   McpAttendance(const asio::any_io_executor& executor, McpExchange& exchange,
@@ -66,12 +69,15 @@ public:
   asio::awaitable<Result<std::string>> gather_input(std::string_view result);
 
   const std::optional<WaitingCall::Held>& held() const { return held_; }
+  // Whether the client went away from a stream that it can come back to, without cancelling.
+  bool may_return() const { return named_.has_value() && !registered_->cancelled(); }
 
 private:
   class Progress;
   using Reply = std::function<void(std::string result, std::string error)>;
 
   bool gone() const;
+  asio::awaitable<void> name_stream(const WaitingCall& call);
   asio::awaitable<void> pass_on(WaitingCall& call);
   asio::awaitable<void> sign_of_life(const LogId& session, const std::string& what);
   asio::awaitable<void> take(std::shared_ptr<WaitingCall> call, UpstreamQuestion question);
@@ -86,6 +92,7 @@ private:
   std::unique_ptr<McpRegistration> registered_;
   std::weak_ptr<WaitingCall> current_;
   std::optional<WaitingCall::Held> held_;
+  std::optional<IntentId> named_;  // what the stream is named for
   std::chrono::steady_clock::time_point sign_at_;
   std::optional<std::chrono::steady_clock::time_point> gathered_at_;
   std::map<std::string, UpstreamQuestion> questions_;

@@ -133,6 +133,12 @@ asio::awaitable<McpAnswer> McpServer::call_tool(Request& request) {
   const auto patience = call->patience - std::chrono::steady_clock::now();
   auto client = client_of(request);
   client.asked_later = as_task && request.era == Era::modern;
+  const bool may_return = request.era == Era::legacy && request.context.over_http() && !as_task;
+  if (may_return && request.exchange.can_stream()) {
+    client.name_stream = [this, session, id = client.request_id](IntentId intent) {
+      return name_of_stream({session, intent, id});
+    };
+  }
   McpAttendance attendance(executor_, request.exchange, options_, std::move(client));
   std::shared_ptr<WaitingCall> running;
   const auto identity = fmt::format("{}\n{}\n{}", session.value, call->key, call->call_id);
@@ -160,7 +166,10 @@ asio::awaitable<McpAnswer> McpServer::call_tool(Request& request) {
       guard.release();
       co_return asked(request, attendance, std::move(running), identity);
     }
-    if (end == McpAttendance::End::left) co_return McpAnswer{};
+    if (end == McpAttendance::End::left) {
+      if (attendance.may_return()) keep_for_return(request, session, *running->intent());
+      co_return McpAnswer{};
+    }
     if (end == McpAttendance::End::stopping) {
       co_return call_answer(request, session, stopping_answer(tool, attendance.held()));
     }
@@ -186,6 +195,49 @@ asio::awaitable<McpAnswer> McpServer::call_tool(Request& request) {
     call->patience = std::chrono::steady_clock::now() + patience;
     running = WaitingCall::start(executor_, harness_, *call);
   }
+}
+
+asio::awaitable<std::string> McpServer::name_of_stream(McpStreamedCall call) {
+  // A read is recorded a moment after it was begun: what is not durable may never have been.
+  const auto durable = co_await harness_.wait_for(call.session, call.intent, SteadyTime::min());
+  co_return durable && *durable >= call.intent ? stream_name(call) : std::string();
+}
+
+void McpServer::keep_for_return(const Request& request, const LogId& session, IntentId intent) {
+  std::erase_if(left_, [](const auto& call) { return call.expired(); });
+  if (left_.size() >= kLeftMax) return;
+  // A read ends with the last who waits for its call; one that collects it leaves it alone.
+  left_.push_back(
+      WaitingCall::start_collecting(executor_, harness_, session, intent, request.context.caller,
+                                    {}, std::chrono::steady_clock::now() + options_.patience));
+}
+
+asio::awaitable<McpAnswer> McpServer::answer_again(McpStreamedCall call, McpContext& context,
+                                                   McpExchange& exchange) {
+  RpcMessage rpc;
+  rpc.kind = RpcKind::request;
+  rpc.id = call.request_id;
+  rpc.method = "tools/call";
+  Request request{rpc, {}, Era::legacy, context, exchange};
+  const auto view = co_await harness_.action(call.session, call.intent, context.caller);
+  if (!view || call.session != session_of(request)) {
+    co_return failed(request, {ErrorCode::not_found,
+                               "what this stream was to answer is not known here: it is of another "
+                               "session, or somebody else asked for it; make the call again"});
+  }
+  if (view->lost) co_return call_answer(request, call.session, *view->lost);
+  McpAttendance attendance(executor_, exchange, options_, client_of(request));
+  const auto running = WaitingCall::start_collecting(
+      executor_, harness_, call.session, call.intent, context.caller, attendance.side(),
+      std::chrono::steady_clock::now() + options_.patience);
+  const CallGuard guard(running);
+  const auto end = co_await attendance.attend(running, call.session, view->tool);
+  if (end == McpAttendance::End::stopping) {
+    const WaitingCall::Held waits{.intent = call.intent};
+    co_return call_answer(request, call.session, stopping_answer(view->tool, waits));
+  }
+  if (end != McpAttendance::End::finished) co_return McpAnswer{};
+  co_return call_answer(request, call.session, running->take_answer());
 }
 
 McpAnswer McpServer::call_answer(const Request& request, const LogId& session,

@@ -21,7 +21,7 @@ struct McpListener {
   bool resources = false;
   std::set<std::string> uris;          // of resources that it subscribed to
   json::object meta;                   // set into the params of each notification; may be empty
-  std::shared_ptr<McpOutbox> outbox;   // null while nobody reads
+  std::shared_ptr<McpOutbox> outbox;   // null while nobody reads, or may come back to read
   std::set<std::string> elicitations;  // URLs that it was asked to open, by their ids
 
   // What became of that URL is told to it; an empty id is none.

@@ -44,17 +44,35 @@ RpcFault invalid_request(std::string message, std::string_view id = "null") {
                   .data = {}};
 }
 
-// The answer to one POST: JSON, or a stream once something came before the answer.
+// The answer to one POST: JSON, or a stream once something came before the answer. Or the rest of
+// such a stream, for a GET.
 class HttpMcpExchange final : public McpExchange {
 public:
-  HttpMcpExchange(HttpExchange& http, bool may_stream) : http_(http), may_stream_(may_stream) {}
+  // `version`: that a legacy client agreed on.
+  HttpMcpExchange(HttpExchange& http, bool may_stream, std::string version = {})
+      : http_(http), may_stream_(may_stream), version_(std::move(version)) {}
 
   bool can_stream() const override { return may_stream_; }
   asio::awaitable<bool> send(std::string message) override {
-    co_return co_await write(sse_event(message));
+    auto bytes = prime();
+    bytes += name_.empty() ? sse_event(message) : sse_event(message, {}, event_id(name_, ++event_));
+    co_return co_await write(std::move(bytes));
   }
   asio::awaitable<bool> keep_alive() override {
-    co_return co_await write(sse_comment("keep-alive"));
+    auto bytes = prime();
+    bytes += sse_comment("keep-alive");
+    co_return co_await write(std::move(bytes));
+  }
+  void name_stream(std::string name) override {
+    name_ = std::move(name);
+    event_ = 0;
+    primed_ = false;
+  }
+  // Goes on with a stream that was lost at that place.
+  asio::awaitable<bool> go_on(const McpStreamPlace& place) {
+    name_stream(place.name);
+    event_ = place.event;
+    co_return co_await write(prime());
   }
   void cancel_when_ended() override { http_.cancel_when_ended(); }
   bool client_gone() const override { return http_.client_gone(); }
@@ -62,7 +80,7 @@ public:
 
   asio::awaitable<bool> finish(const McpAnswer& answer) {
     if (streaming_) {
-      auto last = answer.message.empty() ? std::string{} : sse_event(answer.message);
+      auto last = last_event(answer);
       co_return co_await http_.end_stream(std::move(last));
     }
     if (http_.client_gone()) co_return false;
@@ -81,6 +99,17 @@ public:
   }
 
 private:
+  // In front of the first event of a stream with a name.
+  std::string prime() {
+    if (name_.empty() || std::exchange(primed_, true)) return {};
+    return priming_event(event_id(name_, ++event_), version_);
+  }
+  // It says that nothing follows: of a cancelled call as well, which has no answer.
+  std::string last_event(const McpAnswer& answer) const {
+    if (name_.empty()) return answer.message.empty() ? std::string{} : sse_event(answer.message);
+    const auto id = last_event_id(name_);
+    return answer.message.empty() ? priming_event(id, version_) : sse_event(answer.message, {}, id);
+  }
   asio::awaitable<bool> write(std::string bytes) {
     if (!streaming_) {
       streaming_ = true;
@@ -93,6 +122,10 @@ private:
   HttpExchange& http_;
   bool may_stream_;
   bool streaming_ = false;
+  std::string version_;
+  std::string name_;         // that its client can come back under; may be empty
+  std::uint64_t event_ = 0;  // the last one's number
+  bool primed_ = false;
 };
 
 std::vector<HeaderField> header_fields(const HttpRequest& request) {
@@ -174,7 +207,7 @@ asio::awaitable<void> McpHttp::handle(HttpExchange& exchange, Caller caller) {
   if (request.method == "POST") {
     co_await post(exchange, std::move(*context));
   } else if (request.method == "GET" && request.header(kSessionHeader)) {
-    co_await get(exchange, *context);
+    co_await get(exchange, std::move(*context));
   } else if (request.method == "DELETE" && request.header(kSessionHeader)) {
     co_await remove(exchange, *context);
   } else {
@@ -241,7 +274,7 @@ asio::awaitable<void> McpHttp::post(HttpExchange& exchange, McpContext context) 
     co_await exchange.respond(std::move(accepted));
     co_return;
   }
-  HttpMcpExchange stream(exchange, streams);
+  HttpMcpExchange stream(exchange, streams, context.peer ? context.peer->version : std::string());
   const auto answer = co_await server_.answer(*message, std::move(*admission), context, stream);
   const bool written = co_await stream.finish(answer);
   if (written) server_.delivered(answer);
@@ -267,7 +300,7 @@ asio::awaitable<void> McpHttp::post_batch(HttpExchange& exchange, McpContext con
   for (const auto& answer : batch->answers) server_.delivered(answer);
 }
 
-asio::awaitable<void> McpHttp::get(HttpExchange& exchange, const McpContext& context) {
+asio::awaitable<void> McpHttp::get(HttpExchange& exchange, McpContext context) {
   const auto id = *exchange.request().header(kSessionHeader);
   const auto session = server_.sessions().find(id, context.caller.principal);
   if (!session) {
@@ -281,26 +314,58 @@ asio::awaitable<void> McpHttp::get(HttpExchange& exchange, const McpContext& con
     co_await exchange.respond(refusal(406, invalid_request("accept text/event-stream")));
     co_return;
   }
-  const auto outbox = std::make_shared<McpOutbox>(executor_);
-  session->listener->outbox = outbox;
+  const auto last = exchange.request().header("Last-Event-ID").value_or("");
+  if (const auto place = read_event_id(last)) {
+    context.peer = session;
+    co_await get_answer(exchange, std::move(context), *place);
+    co_return;
+  }
+  // From here on what is sent is kept for the session: its client may come back. An earlier stream
+  // of it hears nothing more.
+  auto& listening = session->listener->outbox;
+  listening = listening ? listening->successor(last)
+                        : std::make_shared<McpOutbox>(executor_, McpOutbox::Sent::kept);
+  const auto outbox = listening;
   bool open = co_await exchange.begin_stream(stream_head());
-  if (open) open = co_await exchange.write(sse_comment("gavel"));
+  if (open) {
+    auto opening = priming_event(outbox->place(), session->version);
+    opening += sse_comment("gavel");
+    open = co_await exchange.write(std::move(opening));
+  }
   exchange.cancel_when_ended();
   while (open && !exchange.ended() &&
          server_.sessions().find(id, context.caller.principal) != nullptr) {
     const auto sign_at = std::chrono::steady_clock::now() + server_.options().keep_alive;
     co_await outbox->wait_until(sign_at);
     if (exchange.ended()) break;
-    while (auto message = outbox->next()) {
-      open = open && co_await exchange.write(sse_event(*message));
+    while (open) {
+      const auto message = outbox->next();
+      if (!message) break;
+      open = co_await exchange.write(sse_event(*message, {}, outbox->place()));
     }
     if (open && std::chrono::steady_clock::now() >= sign_at) {
       open = co_await exchange.write(sse_comment("keep-alive"));
     }
   }
-  // A later stream of the session has taken over.
-  if (session->listener->outbox == outbox) session->listener->outbox.reset();
   co_await exchange.end_stream();
+}
+
+asio::awaitable<void> McpHttp::get_answer(HttpExchange& exchange, McpContext context,
+                                          McpStreamPlace place) {
+  if (place.ended) {
+    auto response = refusal(405, invalid_request("that stream has ended: nothing follows"));
+    response.headers.emplace_back("Allow", "POST, DELETE");
+    co_await exchange.respond(std::move(response));
+    co_return;
+  }
+  const auto fields = header_fields(exchange.request());
+  context.headers = fields;
+  HttpMcpExchange stream(exchange, true, context.peer->version);
+  const bool open = co_await stream.go_on(place);
+  if (!open) co_return;
+  const auto answer = co_await server_.answer_again(std::move(place.call), context, stream);
+  const bool written = co_await stream.finish(answer);
+  if (written) server_.delivered(answer);
 }
 
 asio::awaitable<void> McpHttp::remove(HttpExchange& exchange, const McpContext& context) {

@@ -3,7 +3,8 @@
 //
 //   POST    one message (2025-03-26: or a batch); answered by JSON, or by a stream of events where
 //           the answer takes long or notifications come first
-//   GET     the stream of a legacy session: signs of life, and what changes
+//   GET     the stream of a legacy session: signs of life, and what changes; or, with the
+//           Last-Event-ID of a call's stream that broke, the rest of that
 //   DELETE  ends a legacy session
 
 #include "gateway/http_types.hpp"
@@ -22,7 +23,9 @@ public:
 private:
   asio::awaitable<void> post(HttpExchange& exchange, McpContext context);
   asio::awaitable<void> post_batch(HttpExchange& exchange, McpContext context);
-  asio::awaitable<void> get(HttpExchange& exchange, const McpContext& context);
+  asio::awaitable<void> get(HttpExchange& exchange, McpContext context);
+  asio::awaitable<void> get_answer(HttpExchange& exchange, McpContext context,
+                                   McpStreamPlace place);
   asio::awaitable<void> remove(HttpExchange& exchange, const McpContext& context);
 
   asio::any_io_executor executor_;

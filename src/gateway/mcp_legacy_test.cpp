@@ -63,6 +63,31 @@ public:
   const json::value& first() const { return first_; }
   const std::string& session() const { return session_; }
   Client& http() { return http_; }
+  // A call whose stream breaks once its first event has come: the id of that.
+  std::string lose(std::string_view tool, const json::value& id, World& world) {
+    auto lost = world.agent();
+    lost.send_request("POST", target_,
+                      write_json(json::object{{"jsonrpc", "2.0"},
+                                              {"id", id},
+                                              {"method", "tools/call"},
+                                              {"params", json::object{{"name", tool}}}}),
+                      headers());
+    EXPECT_EQ(lost.receive_head().header("Content-Type"), "text/event-stream");
+    while (lost.last_event_id.empty() && lost.read_event()) {
+    }
+    lost.close();
+    // The gateway has seen the end of that connection before it answers these.
+    for (int i = 0; i < 5; ++i) ask("ping");
+    return lost.last_event_id;
+  }
+  // GET, as one whose stream broke there.
+  Client come_back(World& world, std::string_view last) const {
+    auto stream = world.agent();
+    auto all = headers();
+    if (!last.empty()) all.emplace_back("Last-Event-ID", last);
+    stream.send_request("GET", "/mcp", {}, all);
+    return stream;
+  }
 
   bool sends_version = true;
 
@@ -248,6 +273,157 @@ TEST(McpLegacy, HeldCallsAreStreamedHereToo) {
   while (const auto event = client.http().read_event()) last = *event;
   EXPECT_EQ(text_of(*parse_json(last)), "held 1");
   EXPECT_EQ(at(*parse_json(last), "/id"), 8);
+}
+
+// --- resumption ---
+
+// The messages of a stream until its end.
+std::vector<json::value> messages(Client& stream) {
+  std::vector<json::value> all;
+  while (const auto event = stream.read_event()) {
+    if (!event->starts_with(':')) all.push_back(*parse_json(*event));
+  }
+  return all;
+}
+
+TEST(McpResumption, ACallWhoseStreamBrokeIsAnsweredOnAnother) {
+  for (const std::string version : {"2025-11-25", "2025-06-18"}) {
+    World world;
+    LegacyClient client(world.agent(), version);
+    const auto last = client.lose("box__held", "a \"call\"", world);
+    auto stream = client.come_back(world, last);
+    EXPECT_EQ(stream.receive_head().header("Content-Type"), "text/event-stream");
+    world.decide(world.only_pending(), "allow");
+    auto event = stream.read_event();
+    while (event && event->starts_with(':')) event = stream.read_event();
+    const auto told = *parse_json(event.value_or("null"));
+    EXPECT_EQ(at(told, "/id"), "a \"call\"");
+    EXPECT_EQ(text_of(told), "held 1");
+    EXPECT_TRUE(stream.end_came()) << "the answer and the end are one";
+    // It was delivered: the same call is a new one.
+    client.send(LegacyClient::message("tools/call", {{"name", "box__held"}}, 2));
+    EXPECT_EQ(client.http().receive_head().status, 200);
+    world.only_pending();
+    EXPECT_EQ(world.script("box").calls, 1);
+    // Nothing follows the last event.
+    auto over = client.come_back(world, stream.last_event_id);
+    EXPECT_EQ(over.receive().status, 405);
+  }
+}
+
+TEST(McpResumption, AnAnswerThatCameMeanwhileIsGivenAsOftenAsItIsAskedFor) {
+  World world;
+  LegacyClient client(world.agent(), "2025-11-25");
+  const auto last = client.lose("box__held", 7, world);
+  world.decide(world.only_pending(), "allow");
+  for (int i = 0; i < 2; ++i) {
+    auto stream = client.come_back(world, last);
+    stream.receive_head();
+    const auto told = messages(stream);
+    ASSERT_EQ(told.size(), 1U);
+    EXPECT_EQ(at(told[0], "/id"), 7);
+    EXPECT_EQ(text_of(told[0]), "held 1");
+  }
+}
+
+TEST(McpResumption, AReadGoesOnWhileItsClientComesBack) {
+  World world;
+  LegacyClient client(world.agent(), "2025-11-25");
+  const auto last = client.lose("box__slow", 7, world);
+  EXPECT_EQ(world.script("box").cancelled, 0);
+  auto lost_too = client.come_back(world, last);
+  lost_too.receive_head();
+  lost_too.close();
+  for (int i = 0; i < 5; ++i) client.ask("ping");
+  EXPECT_EQ(world.script("box").cancelled, 0);
+  auto stream = client.come_back(world, last);
+  stream.receive_head();
+  world.script("box").released = true;
+  const auto told = messages(stream);
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_EQ(text_of(told[0]), "slow 1");
+}
+
+TEST(McpResumption, ACancelledCallHasNothingToComeBackFor) {
+  World world;
+  LegacyClient client(world.agent(), "2025-11-25");
+  client.send(LegacyClient::message("tools/call", {{"name", "box__slow"}}, 5));
+  client.http().receive_head();
+  while (client.http().last_event_id.empty()) ASSERT_TRUE(client.http().read_event());
+  auto other = world.agent();
+  const auto cancel =
+      R"({"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":5}})";
+  EXPECT_EQ(other.request("POST", "/mcp", cancel, client.headers()).status, 202);
+  EXPECT_TRUE(messages(client.http()).empty());
+  auto stream = client.come_back(world, client.http().last_event_id);
+  EXPECT_EQ(stream.receive().status, 405);
+  EXPECT_EQ(world.script("box").cancelled, 1);
+}
+
+TEST(McpResumption, AResumedStreamIsCancelledAsTheCallWas) {
+  World world;
+  LegacyClient client(world.agent(), "2025-11-25");
+  auto stream = client.come_back(world, client.lose("box__held", 5, world));
+  stream.receive_head();
+  stream.read_event();
+  const auto cancel =
+      R"({"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":5}})";
+  EXPECT_EQ(client.post(cancel).status, 202);
+  EXPECT_TRUE(messages(stream).empty());
+}
+
+TEST(McpResumption, NobodyElseGetsTheAnswer) {
+  World world;
+  LegacyClient client(world.agent(), "2025-11-25");
+  const auto last = client.lose("box__held", 7, world);
+  world.decide(world.only_pending(), "allow");
+  const LegacyClient thief(world.agent(), "2025-11-25");
+  auto stream = thief.come_back(world, last);
+  stream.receive_head();
+  const auto told = messages(stream);
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_EQ(at(told[0], "/error/code"), -32602);
+  auto person = world.person();
+  const Headers theirs{{"Mcp-Session-Id", client.session()}, {"Last-Event-ID", last}};
+  EXPECT_EQ(person.request("GET", "/mcp", {}, theirs).status, 403);
+}
+
+TEST(McpResumption, TheSessionsStreamGoesOnBehindTheLastMessageThatArrived) {
+  World world;
+  LegacyClient client(world.agent(), "2025-11-25");
+  const auto next = [](Client& stream) {
+    for (;;) {
+      const auto event = stream.read_event().value_or("the end");
+      if (!event.starts_with(':')) return event;
+    }
+  };
+  auto stream = client.come_back(world, "");
+  stream.receive_head();
+  stream.read_event();
+  const auto opened = stream.last_event_id;
+  EXPECT_FALSE(opened.empty()) << "there is an id before the first message";
+  world.announce("box", "notifications/tools/list_changed", "");
+  EXPECT_THAT(next(stream), HasSubstr("tools/list_changed"));
+  const auto last = stream.last_event_id;
+  stream.close();
+  world.announce("box", "notifications/prompts/list_changed", "");
+  for (int i = 0; i < 2; ++i) {
+    auto again = client.come_back(world, last);
+    again.receive_head();
+    EXPECT_THAT(next(again), HasSubstr("prompts/list_changed"));
+  }
+  auto whole = client.come_back(world, opened);
+  whole.receive_head();
+  EXPECT_THAT(next(whole), HasSubstr("tools/list_changed"));
+  EXPECT_THAT(next(whole), HasSubstr("prompts/list_changed"));
+  // Of a place that nobody knows, or none, it goes on from now.
+  for (const auto* place : {"", "0011223344556677.1", "nonsense", "call.x.1"}) {
+    auto fresh = client.come_back(world, place);
+    fresh.receive_head();
+    fresh.read_event();
+    world.announce("box", "notifications/resources/list_changed", "");
+    EXPECT_THAT(next(fresh), HasSubstr("resources/list_changed")) << place;
+  }
 }
 
 }  // namespace

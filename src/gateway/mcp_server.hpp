@@ -12,12 +12,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "gateway/mcp_attendance.hpp"
 #include "gateway/mcp_catalogue.hpp"
 #include "gateway/mcp_changes.hpp"
 #include "gateway/mcp_client_tasks.hpp"
 #include "gateway/mcp_parking.hpp"
+#include "gateway/mcp_resumption.hpp"
 #include "gateway/mcp_sessions.hpp"
 #include "protocol/mcp.hpp"
 #include "protocol/mcp_headers.hpp"
@@ -60,6 +62,9 @@ public:
   virtual asio::awaitable<bool> send(std::string message) = 0;
   // A sign of life that is no message.
   virtual asio::awaitable<bool> keep_alive() = 0;
+  // From here on what is sent belongs to a stream that its client can come back to under this name
+  // (gateway/mcp_resumption.hpp). Nothing where the transport has no such thing.
+  virtual void name_stream(std::string /*name*/) {}
 
   // As HttpExchange's.
   virtual void cancel_when_ended() = 0;
@@ -84,6 +89,9 @@ public:
   void close() {
     parking_.close();
     client_tasks_.close();
+    for (const auto& call : left_) {
+      if (const auto running = call.lock()) running->abandon();
+    }
   }
 
   // `admission` says how the message is to be served: admit_mcp over HTTP, admit_line over stdio.
@@ -97,6 +105,10 @@ public:
   };
   asio::awaitable<RpcResult<Batch>> answer_batch(std::string_view text, McpContext& context,
                                                  McpExchange& exchange);
+  // The answer of a legacy client's call whose stream broke, under that call's own id. Of another's
+  // call, or of another session's, there is none.
+  asio::awaitable<McpAnswer> answer_again(McpStreamedCall call, McpContext& context,
+                                          McpExchange& exchange);
   void take_notification(const RpcMessage& message, McpContext& context);
   // A legacy client's answer (response or error) to what it was asked.
   static void take_response(const RpcMessage& message, const McpContext& context);
@@ -182,6 +194,10 @@ private:
   std::expected<CallRequest, RpcFault> call_request(const Request& request) const;
   // That a call belongs to.
   static LogId session_of(const Request& request);
+  // As McpAttendance::Client::name_stream.
+  asio::awaitable<std::string> name_of_stream(McpStreamedCall call);
+  // The client of a stream that has a name may come back: what it waits for goes on meanwhile.
+  void keep_for_return(const Request& request, const LogId& session, IntentId intent);
   // `meta`: added to the result's.
   McpAnswer call_answer(const Request& request, const LogId& session, Result<CallAnswer> answer,
                         json::object meta = {}) const;
@@ -213,11 +229,15 @@ private:
   McpCatalogue catalogue_;
   McpParking parking_;
   McpClientTasks client_tasks_;
+  std::vector<std::weak_ptr<WaitingCall>> left_;  // see keep_for_return
   std::shared_ptr<McpChanges> changes_ = std::make_shared<McpChanges>();
 };
 
 // How often one call of a legacy client may be asked for input.
 inline constexpr int kRoundsMax = 8;
+
+// Calls at work whose clients' streams broke.
+inline constexpr std::size_t kLeftMax = 1024;
 
 // What a client is told to do with held calls; of initialize and server/discover.
 extern const std::string_view kMcpInstructions;

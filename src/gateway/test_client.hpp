@@ -86,6 +86,7 @@ public:
                     const std::vector<std::pair<std::string, std::string>>& headers = {});
 
   std::string authorization;  // sent with every request where it is not empty
+  std::string last_event_id;  // of the events that were read
 
 private:
   void start_tls();

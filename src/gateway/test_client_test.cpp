@@ -238,6 +238,7 @@ std::optional<std::string> Client::read_event() {
     const auto line = read_line();
     if (!line) return std::nullopt;
     if (line->starts_with("data: ")) data += line->substr(6);
+    if (line->starts_with("id: ")) last_event_id = line->substr(4);
     if (line->starts_with(':')) data = *line;
     if (line->empty() && !data.empty()) return data;
   }

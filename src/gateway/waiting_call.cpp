@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -33,6 +34,9 @@ std::shared_ptr<WaitingCall> WaitingCall::start(const asio::any_io_executor& exe
     self->held_ = Held{intent, reason};
     self->notify();
   };
+  request.on_intent = [weak](IntentId intent) {
+    if (const auto self = weak.lock()) self->intent_ = intent;
+  };
   call->hear(request.side);
   asio::co_spawn(executor, run(call, harness, std::move(request)),
                  asio::bind_cancellation_slot(call->cancel_.slot(), [call](std::exception_ptr) {}));
@@ -42,23 +46,26 @@ std::shared_ptr<WaitingCall> WaitingCall::start(const asio::any_io_executor& exe
 std::shared_ptr<WaitingCall> WaitingCall::start_collecting(const asio::any_io_executor& executor,
                                                            Harness& harness, LogId session,
                                                            IntentId intent, Caller caller,
-                                                           CallerSide side) {
+                                                           CallerSide side, SteadyTime patience) {
   auto call = std::make_shared<WaitingCall>(executor);
+  call->intent_ = intent;
   call->hear(side);
-  asio::co_spawn(
-      executor,
-      run_collecting(call, harness, std::move(session), intent, std::move(caller), std::move(side)),
-      asio::bind_cancellation_slot(call->cancel_.slot(), [call](std::exception_ptr) {}));
+  asio::co_spawn(executor,
+                 run_collecting(call, harness, std::move(session), intent, std::move(caller),
+                                std::move(side), patience),
+                 asio::bind_cancellation_slot(call->cancel_.slot(), [call](std::exception_ptr) {}));
   return call;
 }
 
 asio::awaitable<void> WaitingCall::run_collecting(std::shared_ptr<WaitingCall> self,
                                                   Harness& harness, LogId session, IntentId intent,
-                                                  Caller caller, CallerSide side) {
+                                                  Caller caller, CallerSide side,
+                                                  SteadyTime patience) {
   for (;;) {
-    const auto patience = std::chrono::steady_clock::now() + kCollectFor;
-    auto answer = co_await harness.collect(session, intent, caller, patience, side);
-    if (answer && answer->kind == AnswerKind::pending) continue;
+    const auto until = std::min(patience, std::chrono::steady_clock::now() + kCollectFor);
+    auto answer = co_await harness.collect(session, intent, caller, until, side);
+    if (self->parked_) patience = std::max(patience, until + kCollectFor);
+    if (answer && answer->kind == AnswerKind::pending && until < patience) continue;
     self->answer_ = std::move(answer);
     break;
   }

@@ -32,11 +32,13 @@ public:
   // side that are set.
   static std::shared_ptr<WaitingCall> start(const asio::any_io_executor& executor, Harness& harness,
                                             CallRequest request);
-  // An action that was asked for before: Harness::collect, again and again until it is finished.
+  // An action that was asked for before: Harness::collect, again and again until it is finished,
+  // or until its caller's patience ends.
   static std::shared_ptr<WaitingCall> start_collecting(const asio::any_io_executor& executor,
                                                        Harness& harness, LogId session,
                                                        IntentId intent, Caller caller,
-                                                       CallerSide side);
+                                                       CallerSide side,
+                                                       SteadyTime patience = SteadyTime::max());
   // A request that one upstream answers by itself: see take_reply().
   static std::shared_ptr<WaitingCall> start_pass(const asio::any_io_executor& executor,
                                                  Harness& harness, std::string server,
@@ -47,6 +49,8 @@ public:
   asio::awaitable<void> wait_until(SteadyTime deadline);
 
   bool finished() const { return answer_ || reply_; }
+  // The action that it is, once that is known; perhaps before it is durable.
+  std::optional<IntentId> intent() const { return intent_; }
   // Once, after finished().
   Result<CallAnswer> take_answer();
   UpstreamReply take_reply();
@@ -78,13 +82,14 @@ private:
                                    CallRequest request);
   static asio::awaitable<void> run_collecting(std::shared_ptr<WaitingCall> self, Harness& harness,
                                               LogId session, IntentId intent, Caller caller,
-                                              CallerSide side);
+                                              CallerSide side, SteadyTime patience);
   static asio::awaitable<void> run_pass(std::shared_ptr<WaitingCall> self, Harness& harness,
                                         std::string server, CallRequest request);
 
   asio::steady_timer wake_;
   asio::cancellation_signal cancel_;
   std::optional<Result<CallAnswer>> answer_;
+  std::optional<IntentId> intent_;
   std::optional<Held> held_;
   std::optional<UpstreamReply> reply_;
   std::deque<Notice> notices_;

@@ -124,6 +124,15 @@ CallAnswer answer_of(const LogId& session, const std::string& tool, const Entry&
   return answer;
 }
 
+CallAnswer lost_answer(const LogId& session, const std::string& tool, IntentId intent) {
+  Entry unknown;
+  Outcome outcome;
+  outcome.intent = intent;
+  outcome.reason = "its outcome was lost earlier, and no probe could tell";
+  unknown.body = outcome;
+  return answer_of(session, tool, unknown, {});
+}
+
 CallAnswer pending_answer(const LogId& session, const OpenIntent& intent) {
   const std::string name = intent_name(session, intent.id);
   CallAnswer answer;

@@ -16,6 +16,9 @@ namespace gavel {
 CallAnswer answer_of(const LogId& session, const std::string& tool, const Entry& settled,
                      std::string result);
 
+// Its outcome is unknown, and nobody is finding out.
+CallAnswer lost_answer(const LogId& session, const std::string& tool, IntentId intent);
+
 // The caller's patience ended first.
 CallAnswer pending_answer(const LogId& session, const OpenIntent& intent);
 

@@ -58,6 +58,8 @@ struct CallRequest {
   SteadyTime patience;
   CallerSide side;
   std::function<void(IntentId, HoldReason)> on_held;  // once, when the call is held
+  // When it is known which action the call is; that may not be durable yet.
+  std::function<void(IntentId)> on_intent;
 };
 
 enum class AnswerKind {
@@ -86,6 +88,8 @@ struct ActionView {
   std::string text;                  // of an open one: what it waits for, for people
   bool wants_input = false;          // its server asks, and nobody waits for it who could be asked
   std::optional<CallAnswer> answer;  // of a finished one
+  // Of an open one whose outcome is unknown while nobody is finding out: what a call is told.
+  std::optional<CallAnswer> lost;
 };
 
 // What a client says of an action that it had leave for.

@@ -270,6 +270,7 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::propose(CallRequest request, P
     }
     co_return std::unexpected(proposed.error());
   }
+  if (request.on_intent) request.on_intent(proposed->intent);
 
   if (proposed->disposition == Disposition::replay) {
     co_return co_await replay(request.session, proposed->intent, command.tool, request.patience);
@@ -285,13 +286,8 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::propose(CallRequest request, P
   if (open != session.state.open.end() && open->second.phase == Phase::unknown &&
       !session.running.contains(proposed->intent)) {
     // Nobody is finding out: say so now instead of at the end of the caller's patience.
-    Entry unknown;
-    Outcome outcome;
-    outcome.intent = proposed->intent;
-    outcome.reason = "its outcome was lost earlier, and no probe could tell";
-    unknown.body = outcome;
     co_return co_await once_durable(session, proposed->intent,
-                                    answer_of(session.id, command.tool, unknown, {}));
+                                    lost_answer(session.id, command.tool, proposed->intent));
   }
   Callbacks callbacks = Callbacks::own;
   if (proposed->disposition == Disposition::attach) {

@@ -49,7 +49,8 @@ def events(response):
         yield json.loads(response.read())
         return
     while line := response.readline():
-        if line.startswith(b"data:"):
+        # The first event has an id and no data.
+        if line.startswith(b"data:") and line[5:].strip():
             yield json.loads(line[5:])
 
 

@@ -9,7 +9,7 @@ import threading
 import unittest
 from queue import Queue
 
-from support import EndToEnd, Refused, wait_until
+from support import CONFIG, EndToEnd, Refused, wait_until
 
 
 class KillAndRestart(EndToEnd):
@@ -151,6 +151,92 @@ class KillAndRestart(EndToEnd):
         self.gavel.stop()
         code, out, err = self.gavel.cli("verify")
         self.assertEqual(code, 0, err or out)
+
+
+class BrokenStreams(EndToEnd):
+    """A client of the handshake line comes back for the answer of a call, by GET."""
+
+    def setUp(self):
+        super().setUp()
+        self.config_text = CONFIG.replace("timeout: 2s", "timeout: 60s")
+
+    def begin(self, tool, arguments):
+        """Calls; the first event of the answer's stream has come when it returns."""
+        self.mcp = self.client(self.gavel)
+        self.mcp.initialize()
+        params = {"name": tool, "arguments": arguments}
+        call = {"jsonrpc": "2.0", "id": "the call", "method": "tools/call", "params": params}
+        stream = self.open("POST", self.mcp, json.dumps(call))
+        self.assertEqual(stream.getheader("Content-Type"), "text/event-stream")
+        while not (line := stream.readline()).startswith(b"id: "):
+            self.assertTrue(line, "the stream has an id")
+        self.assertEqual(stream.readline(), b"data: \n")
+        self.last_event_id = line[4:].decode().strip()
+
+    def open(self, method, client, body=None, headers=()):
+        connection = http.client.HTTPConnection(self.gavel.url.split("//")[1], timeout=60)
+        headers = {
+            "Authorization": f"Bearer {self.gavel.token('agent')}",
+            "Accept": "application/json, text/event-stream",
+            "Content-Type": "application/json",
+            **client._legacy(),
+            **dict(headers),
+        }
+        connection.request(method, "/mcp", body=body, headers=headers)
+        return connection.getresponse()
+
+    def restart(self):
+        self.gavel.kill()
+        self.gavel.start()
+
+    def come_back(self):
+        stream = self.open("GET", self.mcp, headers={"Last-Event-ID": self.last_event_id})
+        self.assertEqual(stream.status, 200)
+        return stream
+
+    def answer(self, stream):
+        """The one message of the stream, which ends behind it."""
+        lines = [line[5:].strip() for line in stream if line.startswith(b"data:")]
+        (message,) = [json.loads(line) for line in lines if line]
+        self.assertEqual(message["id"], "the call")
+        return message["result"]
+
+    def test_a_held_call_is_answered_by_the_next_daemon(self):
+        self.gavel = self.start(self.config_text.replace("verdict: allow", "verdict: ask"))
+        self.begin("box__append", {"text": "later"})
+        self.restart()
+        stream = self.come_back()
+        (held,) = wait_until(self.gavel.pending, "the call is held")
+        self.gavel.api(
+            "POST",
+            f"/v1/sessions/{held['session']}/intents/{held['intent']}/vote",
+            {"verdict": "allow", "reason": "fine", "digest": held["digest"]},
+        )
+        result = self.answer(stream)
+        self.assertEqual(result["content"][0]["text"], "appended", result)
+        self.assertEqual(self.effects(), ["later"])
+        # Who lost that one, too, gets it again; nothing is done again.
+        self.restart()
+        again = self.answer(self.come_back())
+        self.assertEqual(again["content"], result["content"])
+        self.assertEqual(self.effects(), ["later"])
+
+    def test_what_was_in_flight_is_told_as_unknown(self):
+        self.gavel = self.start(self.config_text)
+        self.begin("box__append_slowly", {"text": "once", "seconds": 50})
+        wait_until(self.effects, "the effect happened")
+        self.restart()
+        result = self.answer(self.come_back())
+        self.assertTrue(result["isError"], result)
+        self.assertIn("unknown whether", result["content"][0]["text"])
+        self.assertEqual(self.effects(), ["once"])
+
+    def test_a_read_that_died_with_the_daemon_is_answered(self):
+        self.gavel = self.start(self.config_text)
+        self.begin("box__sleep", {"seconds": 50})
+        self.restart()
+        result = self.answer(self.come_back())
+        self.assertTrue(result["isError"], result)
 
 
 def _alive(pid):
