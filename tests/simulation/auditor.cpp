@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/json.hpp"
+#include "chain.hpp"
 #include "core/codec.hpp"
 #include "core/fold.hpp"
 #include "rng.hpp"
@@ -10,6 +11,9 @@
 
 namespace gavel::simulation {
 namespace {
+
+// More than a run has.
+constexpr std::size_t kLogsMax = 4096;
 
 Digest digest_of(const std::string& arguments) {
   const auto parsed = parse_json(arguments);
@@ -73,6 +77,9 @@ void Auditor::durable(const Append& append) {
       if (!entry) return complain("durability", entry.error().message);
       trace_.line(fmt::format("durable {} #{} {}", part.log.value, position.value,
                               write_json(to_json(*entry))));
+      if (entry->author.value.empty()) {
+        complain("I9 chain", fmt::format("{} #{} has no author", part.log.value, position.value));
+      }
       check_people(part.log, *entry);
       model_.apply(part.log, *entry);
       if (part.log.value.starts_with("control/")) continue;
@@ -173,6 +180,13 @@ void Auditor::reopened(Log& contents, bool damaged) {
       position = page->back().position.next();
     }
   }
+}
+
+void Auditor::check_chain(std::span<const std::string> frames, Log& contents) {
+  const auto heads = contents.list("", LogId{}, kLogsMax);
+  if (!heads) return complain("I9 chain", heads.error().message);
+  if (const auto broken = broken_chain(frames, *heads)) complain("I9 chain", *broken);
+  ++coverage_["checks: chains"];
 }
 
 void Auditor::process_died() {

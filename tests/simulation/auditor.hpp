@@ -74,6 +74,8 @@ public:
   // The store was opened again: everything that somebody was told of is there, or is refused as
   // what it is where the disk is damaged.
   void reopened(Log& contents, bool damaged);
+  // The bytes on the disk, none of them damaged, are one chain of hashes to the head of each log.
+  void check_chain(std::span<const std::string> frames, Log& contents);
 
   // --- what was asked ---
   void asked(const Asked& asked);

@@ -156,10 +156,11 @@ struct Model::Reader {
     turn(*intent, before);
   }
   void judge_commit(const ModelIntent& intent) const {
-    const Verdict verdict = intent.policy.value_or(Verdict::deny);
+    if (!intent.policy) return wrong("I11 voters", "the policy did not judge it");
+    const Verdict verdict = *intent.policy;
     if (verdict == Verdict::deny) wrong("policy", "the policy denied it");
     if (verdict == Verdict::ask || verdict == Verdict::two_step) {
-      if (intent.confirmed_by.empty()) wrong("I7 binding", "nobody approved it");
+      if (intent.confirmed_by.empty()) wrong("I11 voters", "nobody approved it");
     }
     if (verdict == Verdict::two_step && intent.held && entry.at < intent.held->not_before) {
       wrong("two steps", "its delay was not over");

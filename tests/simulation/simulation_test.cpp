@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "chain.hpp"
 #include "linearizability.hpp"
 #include "runner.hpp"
 #include "sim_log.hpp"
@@ -143,6 +144,10 @@ TEST(Mutations, AreCaughtByTheirOracles) {
       {Mutation::gateway_mixes_sessions, {"I10 rights", "I3 epochs", "answers"}},
       {Mutation::deaf_to_others, {"I3 epochs", "I6 halts"}},
       {Mutation::lost_is_not_sent, {"I4 one effect", "TRUTH"}},
+      {Mutation::history_is_rewritten, {"I9 chain"}},
+      {Mutation::chain_forgets, {"I9 chain"}},
+      {Mutation::silence_is_consent, {"I11 voters"}},
+      {Mutation::votes_are_dropped, {"I11 voters"}},
   };
   ASSERT_EQ(expected.size(), kMutations);
   std::vector<Mutation> mutations;
@@ -201,6 +206,34 @@ TEST(Disk, TakesUpNothingOfATornWriteNorWhatLiesBehindIt) {
     disk.write(entry_with_blob(2));
     EXPECT_EQ(disk.read(LogId{"s"}, Position{1}, {}).value().back().bytes, "2");
   }
+}
+
+// Whoever changes, drops or reorders what is written is found, checksums or not.
+TEST(Chain, TellsAChangedADroppedAndAReorderedEntry) {
+  Coverage coverage;
+  Disk disk([](const Append&) {}, coverage);
+  for (std::uint8_t i = 1; i <= 4; ++i) disk.write(entry_with_blob(i));
+  const auto heads = disk.contents().list("", LogId{}, 8).value();
+  const auto broken = [&](const std::vector<std::string>& frames) {
+    return broken_chain(frames, heads).value_or("whole");
+  };
+  EXPECT_EQ(broken(disk.frames()), "whole");
+  auto frames = disk.frames();
+  const std::size_t changed = frames[1].find(std::string("\0\0\0\1"
+                                                         "2",
+                                                         5)) +
+                              4;
+  frames[1][changed] = '7';
+  EXPECT_EQ(broken(frames), "s #3: a hash behind it is not that of what is written");
+  frames = disk.frames();
+  frames.erase(frames.begin() + 1);
+  EXPECT_EQ(broken(frames), "s #2: #3 is there instead");
+  frames = disk.frames();
+  std::swap(frames[1], frames[2]);
+  EXPECT_EQ(broken(frames), "s #2: #3 is there instead");
+  frames = disk.frames();
+  frames.pop_back();
+  EXPECT_EQ(broken(frames), "s: its head says #4 with another hash than its entries up to #3 give");
 }
 
 // The simulated engine under clients that do not wait for each other, and crashes: what was durable

@@ -92,6 +92,7 @@ void World::start_process() {
                       auditor_.read_back(log, entries);
                     }};
   process_->log = std::make_unique<SimLog>(std::move(world), rng_.next());
+  if (!disk_.is_damaged()) auditor_.check_chain(disk_.frames(), disk_.contents());
   auditor_.reopened(*process_->log, disk_.is_damaged());
 
   LocalHarnessOptions options;
@@ -339,6 +340,7 @@ void World::finish() {
   start_process();
   run_until(machine::now() + std::chrono::seconds(2));
   auditor_.at_rest();
+  auditor_.check_chain(disk_.frames(), disk_.contents());
 }
 
 }  // namespace gavel::simulation
