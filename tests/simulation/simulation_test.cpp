@@ -1,8 +1,10 @@
+#include <fnmatch.h>
 #include <gtest/gtest.h>
 
 #include <set>
 
 #include "chain.hpp"
+#include "coverage.hpp"
 #include "linearizability.hpp"
 #include "runner.hpp"
 #include "sim_log.hpp"
@@ -72,6 +74,21 @@ TEST(Simulation, ASecondCallIsNotToldOfAHoldBeforeItIsDurable) {
     plan.steps = {{0, 10, StepKind::disk_stalls, 0, rng.next()},
                   {1, 40, StepKind::repeat_call, 0, rng.next()},
                   {2, 160, StepKind::process_stops, 0, rng.next()}};
+    const RunResult result = run(plan);
+    ASSERT_FALSE(result.complaint) << dice << ": " << result.complaint->text;
+  }
+}
+
+// Nobody would end it: the daemon's servers are closed by then, and their names free.
+TEST(Simulation, NoServerIsAttachedWhileTheDaemonStops) {
+  for (std::uint64_t dice = 1; dice <= 50; ++dice) {
+    Plan plan;
+    plan.seed = dice;
+    plan.agents = 1;
+    plan.remote = true;
+    Rng rng(dice);
+    plan.steps = {{0, 1'000, StepKind::process_stops, 0, rng.next()},
+                  {1, 4'000, StepKind::new_policy, 0, rng.next()}};
     const RunResult result = run(plan);
     ASSERT_FALSE(result.complaint) << dice << ": " << result.complaint->text;
   }
@@ -205,6 +222,29 @@ TEST(Disk, TakesUpNothingOfATornWriteNorWhatLiesBehindIt) {
     EXPECT_EQ(disk.read(LogId{"s"}, Position{1}, {}).value().size(), 1u) << dice;
     disk.write(entry_with_blob(2));
     EXPECT_EQ(disk.read(LogId{"s"}, Position{1}, {}).value().back().bytes, "2");
+  }
+}
+
+TEST(Coverage, IsWhatTheEnumsSayWithoutWhatIsExempted) {
+  const auto derived = coverage_derived();
+  const auto expected = coverage_expected();
+  const auto has = [](const std::vector<std::string>& names, std::string_view name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  for (const auto* name : {"entry: tool_refused", "code: too_large", "intent: held -> aborted",
+                           "halt: freeze -> running", "step: trespass"}) {
+    EXPECT_TRUE(has(derived, name) && has(expected, name)) << name;
+  }
+  EXPECT_TRUE(has(derived, "entry: task"));
+  EXPECT_FALSE(has(expected, "entry: task"));
+  EXPECT_TRUE(has(coverage_gaps({}), "NEVER REACHED: code: too_large"));
+  EXPECT_EQ(coverage_gaps({{"code: internal", 1}}).back(), "REACHED, AND EXEMPTED: code: internal");
+  for (const auto& exemption : exemptions()) {
+    EXPECT_TRUE(std::any_of(derived.begin(), derived.end(),
+                            [&](const std::string& name) {
+                              return fnmatch(exemption.names.data(), name.c_str(), 0) == 0;
+                            }))
+        << exemption.names << " exempts nothing";
   }
 }
 

@@ -53,6 +53,7 @@ servers:
   mail:
     command: [mail]
     timeout: 5s
+    result_limit: 16000
     tools:
       send: {effect: write}
 defaults:
@@ -106,8 +107,11 @@ std::span<const BudgetFacts> budgets() {
   return kBudgets;
 }
 
-std::string_view policy_text() {
-  return kPolicy;
+std::string policy_text(PolicyEdition edition) {
+  std::string text(kPolicy);
+  if (edition == PolicyEdition::first) return text;
+  constexpr std::string_view kTimeout = "timeout: 5s";
+  return text.replace(text.rfind(kTimeout), kTimeout.size(), "timeout: 6s");
 }
 
 }  // namespace gavel::simulation

@@ -65,9 +65,15 @@ World::World(Plan plan, Trace::Keep keep)
     agents_.push_back(std::move(agent));
   }
   if (plan_.remote) tokens_.emplace(plan_.agents);
-  const auto policy = parse_policy(policy_text(), "simulation");
+  load_policy(PolicyEdition::first);
+}
+
+void World::load_policy(PolicyEdition edition) {
+  const auto policy = parse_policy(policy_text(edition), "simulation");
   ASSERT(policy);
+  edition_ = edition;
   policy_ = *policy;
+  auditor_.said(policy_words(policy_->version()));
 }
 
 World::~World() {
