@@ -23,8 +23,8 @@ constexpr std::array<ToolFacts, 11> kTools = {{
 }};
 
 constexpr std::array<BudgetFacts, 4> kBudgets = {{
-    {"transfers", BudgetScope::session, "bank__transfer", 6, 0},
-    {"mails", BudgetScope::everything, "mail__send", 8, 0},
+    {"transfers", BudgetScope::session, "bank__transfer", 4, 0},
+    {"mails", BudgetScope::everything, "mail__send", 6, 0},
     {"puts", BudgetScope::agent, "bank__put", 7, 0},
     {"booking", BudgetScope::session, "bank__book", 0, 30'000},
 }};
@@ -76,8 +76,8 @@ rules:
     arguments: {required: [amount], properties: {amount: {exclusiveMinimum: 900}}}
     verdict: ask
 budgets:
-  - {name: transfers, scope: session, tools: [bank__transfer], calls: 6}
-  - {name: mails, scope: everything, tools: [mail__send], calls: 8}
+  - {name: transfers, scope: session, tools: [bank__transfer], calls: 4}
+  - {name: mails, scope: everything, tools: [mail__send], calls: 6}
   - {name: puts, scope: agent, tools: [bank__put], calls: 7}
   - {name: booking, scope: session, tools: [bank__book], wall_clock: 30s}
 )";
