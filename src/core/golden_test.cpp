@@ -13,12 +13,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A line each: "entry POSITION HEX", "json TEXT" of the entry before it, and "snapshot HEX" of the
-// state at the end.
+// A line each: "entry POSITION HEX", "json TEXT" of the entry before it, and of the state at the
+// end "snapshot HEX", or for a control log, which has no snapshots, "state TEXT".
 struct Golden {
   std::vector<std::pair<Position, std::string>> entries;
   std::vector<std::string> json;
   std::string snapshot;
+  std::string state;
 };
 
 fs::path file_of(std::string_view name) {
@@ -41,6 +42,9 @@ Golden read_golden(std::string_view name) {
       std::string hex;
       in >> hex;
       golden.snapshot = from_hex(hex).value();
+    } else if (word == "state") {
+      in.ignore(1);
+      std::getline(in, golden.state);
     } else {
       ADD_FAILURE() << name << " has a line of kind " << word;
     }
@@ -54,7 +58,8 @@ State folded(const std::vector<Entry>& log) {
   return state;
 }
 
-void write_if_missing(std::string_view name, const std::vector<Entry>& log) {
+void write_if_missing(std::string_view name, const std::vector<Entry>& log,
+                      const std::string& end) {
   if (std::getenv("GAVEL_WRITE_GOLDEN") == nullptr || fs::exists(file_of(name))) return;
   fs::create_directories(file_of(name).parent_path());
   std::ofstream out(file_of(name));
@@ -62,11 +67,24 @@ void write_if_missing(std::string_view name, const std::vector<Entry>& log) {
     out << "entry " << entry.position.value << " " << to_hex(encode(entry)) << "\n";
     out << "json " << write_json(to_json(entry)) << "\n";
   }
-  out << "snapshot " << to_hex(encode_snapshot(folded(log))) << "\n";
+  out << end << "\n";
 }
 
-std::vector<Entry> check(std::string_view name) {
-  const Golden golden = read_golden(name);
+void write_if_missing(std::string_view name, const std::vector<Entry>& log) {
+  write_if_missing(name, log, "snapshot " + to_hex(encode_snapshot(folded(log))));
+}
+
+// A later build may say more of a thing, but not something else.
+void check_said(const json::object& said, const std::string& text) {
+  const auto kept = parse_json(text);
+  ASSERT_TRUE(kept && kept->is_object()) << "no JSON: " << text;
+  for (const auto& member : kept->get_object()) {
+    const auto* value = said.if_contains(member.key());
+    EXPECT_EQ(value == nullptr ? "" : write_json(*value), write_json(member.value())) << text;
+  }
+}
+
+std::vector<Entry> check_entries(std::string_view name, const Golden& golden) {
   EXPECT_FALSE(golden.entries.empty()) << name;
   EXPECT_EQ(golden.entries.size(), golden.json.size());
   std::vector<Entry> log;
@@ -77,20 +95,15 @@ std::vector<Entry> check(std::string_view name) {
       ADD_FAILURE() << name << " " << position.value << ": " << entry.error().message;
       return log;
     }
-    // A later build may say more of an entry, but not something else.
-    const json::object said = to_json(*entry);
-    const auto kept = parse_json(golden.json[i]);
-    if (!kept || !kept->is_object()) {
-      ADD_FAILURE() << name << " holds no JSON: " << golden.json[i];
-      return log;
-    }
-    for (const auto& member : kept->get_object()) {
-      const auto* value = said.if_contains(member.key());
-      EXPECT_EQ(value == nullptr ? "" : write_json(*value), write_json(member.value()))
-          << golden.json[i];
-    }
+    check_said(to_json(*entry), golden.json[i]);
     log.push_back(*entry);
   }
+  return log;
+}
+
+std::vector<Entry> check(std::string_view name) {
+  const Golden golden = read_golden(name);
+  auto log = check_entries(name, golden);
   const auto snapshot = decode_snapshot(golden.snapshot);
   EXPECT_TRUE(snapshot) << name;
   if (snapshot) EXPECT_EQ(folded(log), *snapshot) << name;
@@ -120,6 +133,220 @@ TEST(Golden, ASessionOfVersionOne) {
   const auto log = check("session-1.txt");
   EXPECT_GT(log.size(), 150u);
   EXPECT_EQ(folded(log).counters.skipped, 0u);
+}
+
+Propose elsewhere(const TestWorld& world, const std::string& command, Verdict verdict) {
+  Propose call = world.call("own__shell", R"({"command":")" + command + "\"}", verdict);
+  call.toolset = "own";
+  call.elsewhere = true;
+  call.key = "call:" + command;
+  call.key_source = KeySource::call_id;
+  return call;
+}
+
+// What came after the first: prompts, tasks, actions elsewhere; most of it unfinished.
+std::vector<Entry> unfinished_session() {
+  TestWorld world;
+  const auto later = [&] { world.now = world.now + Duration{1'000}; };
+  world.apply(decide(world.state, TellPrompt{Principal{"agent"}, world.state.epoch,
+                                             Payload::of(R"("tidy up")"), world.now})
+                  .value());
+  later();
+  const auto task = world.propose(world.call("t__run", R"({"n":1})")).intent;
+  world.apply(
+      decide(world.state, RecordTask{task, "task-1", "2026-07-28", Duration{500}, world.now})
+          .value());
+  later();
+  const auto done = world.propose(elsewhere(world, "make", Verdict::allow)).intent;
+  later();
+  world.outcome(done, OutcomeKind::ok);
+  world.deliver(done);
+  const auto taken = world.propose(elsewhere(world, "install", Verdict::ask)).intent;
+  later();
+  world.apply(world.vote(taken, Verdict::allow).value());
+  world.apply(decide_take(world.state, world.view(), taken, world.now).value());
+  const auto offered = world.propose(elsewhere(world, "deploy", Verdict::ask)).intent;
+  world.apply(world.vote(offered, Verdict::allow).value());
+  world.propose(elsewhere(world, "erase", Verdict::deny));
+  const auto unwanted = world.propose(elsewhere(world, "reboot", Verdict::two_step)).intent;
+  later();
+  world.apply(world.vote(unwanted, Verdict::deny).value());
+  const auto withdrawn = world.propose(world.call("t__sell", "{}", Verdict::ask)).intent;
+  world.apply(decide(world.state, Withdraw{withdrawn, Principal{"agent"}, world.now}).value());
+  world.propose(elsewhere(world, "format", Verdict::ask));
+  world.apply(refuse(world.state, Refusal{Principal{"zombie"}, Epoch{}, "propose t__run",
+                                          Error{ErrorCode::stale_epoch, "older"}, world.now}));
+  EXPECT_TRUE(world.folds_to_itself());
+  return world.log;
+}
+
+TEST(Golden, AnUnfinishedSessionOfVersionOne) {
+  write_if_missing("session-2.txt", unfinished_session());
+  const State state = folded(check("session-2.txt"));
+  std::vector<std::string> open;
+  for (const auto& [id, intent] : state.open) {
+    open.push_back(
+        fmt::format("{} {}{}",
+                    intent.proposal.key_source == KeySource::call_id ? intent.proposal.key
+                                                                     : intent.proposal.tool,
+                    to_string(intent.phase), intent.task.task.empty() ? "" : ", a task"));
+  }
+  EXPECT_EQ(open, (std::vector<std::string>{"t__run in_flight, a task", "call:install in_flight",
+                                            "call:deploy committed", "call:format held"}));
+  EXPECT_EQ(state.counters.ok, 1u);
+  EXPECT_EQ(state.counters.aborted, 3u);
+  EXPECT_EQ(state.counters.refused, 1u);
+  EXPECT_EQ(state.counters.skipped, 0u);
+}
+
+// --- control logs ---
+
+struct ControlLog {
+  explicit ControlLog(std::string name) { state.log = LogId{std::move(name)}; }
+
+  void add(Entry entry) {
+    entry.position = state.tail.next();
+    fold(state, entry);
+    log.push_back(std::move(entry));
+  }
+  void add(Result<std::vector<Entry>> entries) {
+    ASSERT_TRUE(entries) << entries.error().message;
+    for (auto& entry : *entries) add(std::move(entry));
+  }
+  void add(Role role, const std::string& author, Body body) {
+    Entry entry;
+    entry.at = at(static_cast<int>(log.size()));
+    entry.author = Principal{author};
+    entry.role = role;
+    entry.body = std::move(body);
+    add(std::move(entry));
+  }
+  static Timestamp at(int second) { return Timestamp{1'767'225'600'000 + 1'000 * second}; }
+
+  ControlState state;
+  std::vector<Entry> log;
+};
+
+json::object shown(const Budget& budget) {
+  json::array reserved;
+  for (const auto& [of, reservation] : budget.reserved) {
+    reserved.push_back(json::object{{"session", of.first.value},
+                                    {"intent", of.second.value},
+                                    {"calls", reservation.calls},
+                                    {"wall_clock_ms", reservation.wall_clock.count()}});
+  }
+  return {{"calls_used", budget.calls_used},
+          {"wall_clock_used_ms", budget.wall_clock_used.count()},
+          {"reserved", std::move(reserved)}};
+}
+
+json::object shown(const ToolPin& pin) {
+  return {{"digest", pin.digest.hex()},
+          {"position", pin.position.value},
+          {"by", pin.by.value},
+          {"by_person", pin.by_person},
+          {"since", pin.since.ms},
+          {"refused", pin.refused.hex()},
+          {"refused_by", pin.refused_by.value}};
+}
+
+json::object shown(const ControlState& state) {
+  json::object out{{"log", state.log.value},
+                   {"tail", state.tail.value},
+                   {"barrier", state.barrier},
+                   {"halt", nullptr},
+                   {"policy_version", state.policy_version},
+                   {"policy_position", state.policy_position.value},
+                   {"skipped", state.skipped}};
+  if (state.halt) {
+    out["halt"] = json::object{{"mode", to_string(state.halt->mode)},
+                               {"by", state.halt->by.value},
+                               {"reason", state.halt->reason},
+                               {"since", state.halt->since.ms},
+                               {"position", state.halt->position.value}};
+  }
+  json::object budgets;
+  for (const auto& [name, budget] : state.budgets) budgets[name] = shown(budget);
+  json::object pins;
+  for (const auto& [tool, pin] : state.pins) pins[tool] = shown(pin);
+  out["budgets"] = std::move(budgets);
+  out["pins"] = std::move(pins);
+  return out;
+}
+
+ControlLog halts_and_policies() {
+  ControlLog control("control/everything");
+  const Principal operator_{"operator"};
+  control.add(Role::admin, "gavel", PolicyActivated{"v1", Payload::of("version: 1\n")});
+  control.add(decide(control.state, RaiseHalt{Principal{"watchdog"}, Role::observer,
+                                              HaltMode::freeze, "too many calls", control.at(1)}));
+  control.add(decide(control.state,
+                     RaiseHalt{operator_, Role::admin, HaltMode::halt, "incident", control.at(2)}));
+  // An observer may not: it is skipped, and the barrier that the log raised counts all the same.
+  control.add(Role::observer, "watchdog", HaltLifted{"quiet now"});
+  control.add(decide(control.state, LiftHalt{operator_, Role::admin, "over", control.at(4)}));
+  control.add(Role::admin, "gavel", PolicyActivated{"v2", Payload::of("version: 2\n")});
+  control.add(decide(control.state,
+                     RaiseHalt{operator_, Role::admin, HaltMode::freeze, "again", control.at(6)}));
+  return control;
+}
+
+ControlLog shared_budget() {
+  ControlLog control("control/budget/mails");
+  const auto reserve = [&](const char* session, std::uint64_t intent) {
+    control.add(Role::decider, "gavel",
+                BudgetReserved{"mails", LogId{session}, IntentId{intent}, 1, Duration{60'000}});
+  };
+  reserve("s", 3);
+  reserve("other", 3);
+  control.add(Role::executor, "gavel",
+              BudgetSettled{"mails", LogId{"s"}, IntentId{3}, 1, Duration{250}});
+  reserve("s", 9);
+  // Reserved twice: skipped.
+  reserve("s", 9);
+  control.add(Role::decider, "gavel",
+              BudgetSettled{"mails", LogId{"other"}, IntentId{3}, 0, Duration{0}});
+  return control;
+}
+
+ControlLog pinned_tools() {
+  ControlLog control("control/toolset/pg");
+  const Principal gavel{"gavel"};
+  const Principal operator_{"operator"};
+  const auto pin = [&](const Principal& by, Role role, const char* tool, const char* definition) {
+    control.add(decide(control.state,
+                       PinTool{by, role, tool, digest_of(definition), Payload::of(definition),
+                               control.at(static_cast<int>(control.log.size()))}));
+  };
+  const auto refuse_tool = [&](const char* tool, const char* definition) {
+    control.add(
+        decide(control.state, RefuseTool{operator_, Role::approver, tool, digest_of(definition),
+                                         "no", control.at(static_cast<int>(control.log.size()))}));
+  };
+  pin(gavel, Role::decider, "query", R"({"name":"query"})");
+  pin(gavel, Role::decider, "drop", R"({"name":"drop"})");
+  refuse_tool("query", R"({"name":"query","keys":true})");
+  pin(operator_, Role::admin, "query", R"({"name":"query","rows":true})");
+  refuse_tool("drop", R"({"name":"drop"})");
+  refuse_tool("unseen", R"({"name":"unseen"})");
+  return control;
+}
+
+TEST(Golden, ControlLogsOfVersionOne) {
+  const std::vector<std::pair<std::string, ControlLog>> logs = {
+      {"control-everything-1.txt", halts_and_policies()},
+      {"control-budget-1.txt", shared_budget()},
+      {"control-toolset-1.txt", pinned_tools()}};
+  for (const auto& [name, written] : logs) {
+    write_if_missing(name, written.log, "state " + write_json(shown(written.state)));
+    const Golden golden = read_golden(name);
+    ControlState state;
+    state.log = written.state.log;
+    for (const auto& entry : check_entries(name, golden)) fold(state, entry);
+    check_said(shown(state), golden.state);
+  }
+  EXPECT_EQ(halts_and_policies().state.skipped, 1u);
+  EXPECT_EQ(shared_budget().state.skipped, 1u);
 }
 
 }  // namespace

@@ -128,6 +128,8 @@ asio::awaitable<Result<std::string>> LocalHarness::attach(ServerSpec spec, LogId
     co_return fail(ErrorCode::permission_denied,
                    "attaching a server runs a command: it takes the role admin");
   }
+  // Nobody would end it.
+  if (closing_) co_return fail(ErrorCode::unavailable, "gavel is stopping; attach it again");
   if (spec.name == kOwnToolset) {
     co_return fail(
         ErrorCode::invalid_argument,

@@ -3,13 +3,18 @@
 #include <fmt/format.h>
 
 #include "base/json.hpp"
+#include "chain.hpp"
 #include "core/codec.hpp"
 #include "core/fold.hpp"
+#include "coverage.hpp"
 #include "rng.hpp"
 #include "workload.hpp"
 
 namespace gavel::simulation {
 namespace {
+
+// More than a run has.
+constexpr std::size_t kLogsMax = 4096;
 
 Digest digest_of(const std::string& arguments) {
   const auto parsed = parse_json(arguments);
@@ -32,6 +37,19 @@ std::string call_name(std::string_view session, std::string_view agent, std::str
 }
 
 }  // namespace
+
+std::string prompt_words(const LogId& session, const Digest& text) {
+  return fmt::format("prompt {} {}", session.value, text.hex());
+}
+
+std::string tool_words(const LogId& control, std::string_view tool, const Digest& digest,
+                       Verdict verdict) {
+  return fmt::format("tool {} {} {} {}", control.value, tool, digest.hex(), to_string(verdict));
+}
+
+std::string policy_words(std::string_view version) {
+  return fmt::format("policy {}", version);
+}
 
 Auditor::Auditor(Trace& trace, Coverage& coverage)
     : trace_(trace),
@@ -73,7 +91,11 @@ void Auditor::durable(const Append& append) {
       if (!entry) return complain("durability", entry.error().message);
       trace_.line(fmt::format("durable {} #{} {}", part.log.value, position.value,
                               write_json(to_json(*entry))));
+      if (entry->author.value.empty()) {
+        complain("I9 chain", fmt::format("{} #{} has no author", part.log.value, position.value));
+      }
       check_people(part.log, *entry);
+      check_words(part.log, *entry);
       model_.apply(part.log, *entry);
       if (part.log.value.starts_with("control/")) continue;
       State& state = folded_[part.log.value];
@@ -131,6 +153,29 @@ void Auditor::check_people(const LogId& log, const Entry& entry) {
   }
 }
 
+// What a person, or an agent of a person, said, stands there because they did.
+void Auditor::check_words(const LogId& log, const Entry& entry) {
+  std::string words;
+  if (const auto* prompt = std::get_if<Prompted>(&entry.body)) {
+    words = prompt_words(log, prompt->text.digest);
+  } else if (const auto* policy = std::get_if<PolicyActivated>(&entry.body)) {
+    words = policy_words(policy->version);
+  } else if (const auto* refused = std::get_if<ToolRefused>(&entry.body)) {
+    words = tool_words(log, refused->tool, refused->digest, Verdict::deny);
+  } else if (const auto* pinned = std::get_if<ToolPinned>(&entry.body)) {
+    if (entry.role == Role::decider) return;  // the model knows whether it may
+    words = tool_words(log, pinned->tool, pinned->digest, Verdict::allow);
+  } else {
+    return;
+  }
+  const auto said = said_.find(words);
+  if (said == said_.end()) {
+    return complain("I10 rights", fmt::format("{} #{}: nobody said so ({})", log.value,
+                                              entry.position.value, words));
+  }
+  said->second = true;
+}
+
 void Auditor::told(const Append& append) {
   for (const auto& part : append.parts) {
     auto& told = told_[part.log.value];
@@ -173,6 +218,13 @@ void Auditor::reopened(Log& contents, bool damaged) {
       position = page->back().position.next();
     }
   }
+}
+
+void Auditor::check_chain(std::span<const std::string> frames, Log& contents) {
+  const auto heads = contents.list("", LogId{}, kLogsMax);
+  if (!heads) return complain("I9 chain", heads.error().message);
+  if (const auto broken = broken_chain(frames, *heads)) complain("I9 chain", *broken);
+  ++coverage_["checks: chains"];
 }
 
 void Auditor::process_died() {
@@ -314,6 +366,7 @@ void Auditor::answered(const Asked& asked, const CallAnswer& answer) {
   constexpr std::array<std::string_view, 4> kKinds = {"result", "pending", "refused", "granted"};
   ++coverage_[fmt::format("answer: {}", kKinds[static_cast<std::size_t>(answer.kind)])];
   if (answer.replayed) ++coverage_["answer: replayed"];
+  if (answer.kind == AnswerKind::refused) count_code(coverage_, answer.code);
   if (answer.intent.value == 0) {
     // Nothing was recorded, or nobody knows whether: then nothing is promised.
     const bool stopping = asked.over_network && answer.kind == AnswerKind::pending;
@@ -350,7 +403,12 @@ void Auditor::check_result(const Asked& asked, const CallAnswer& answer,
         return complain("I5 durable first", fmt::format("{} is told and {}", name, phase));
       }
       const Outcome& outcome = *intent.outcome;
-      if (asked.over_network) {
+      if (outcome.code == to_string(ErrorCode::too_large)) {
+        ++coverage_["payload: a result over its limit"];
+        if (answer.result.size() > kMailResultMax) {
+          complain("answers", name + " is told with a result over its limit");
+        }
+      } else if (asked.over_network) {
         check_content(name, outcome, answer);
       } else if (outcome.source == OutcomeSource::call &&
                  outcome.result.digest != sha256(answer.result)) {
@@ -401,6 +459,7 @@ void Auditor::refused(const Asked& asked, const Error& error) {
   trace_.line(fmt::format("error {} {} {} {}", asked.agent, asked.session.value,
                           to_string(error.code), error.message.substr(0, 160)));
   ++coverage_[fmt::format("error: {}", to_string(error.code))];
+  count_code(coverage_, error.code);
 }
 
 void Auditor::voted(const Cast& cast) {
@@ -428,6 +487,10 @@ void Auditor::woken(const LogId& session, Epoch epoch) {
   if (found == model_.sessions().end() || found->second.epoch < epoch) {
     complain("I5 durable first", session.value + ": an election is told and not durable");
   }
+}
+
+void Auditor::acknowledged(const std::string& words) {
+  if (!said_[words]) complain("I5 durable first", words + " is told and not durable");
 }
 
 void Auditor::halt_changed(const LogId& control, std::optional<HaltMode> mode) {

@@ -36,6 +36,12 @@ struct Sent {
   std::string arguments;
 };
 
+// For Auditor::said.
+std::string prompt_words(const LogId& session, const Digest& text);
+std::string tool_words(const LogId& control, std::string_view tool, const Digest& digest,
+                       Verdict verdict);
+std::string policy_words(std::string_view version);
+
 // What was asked of Gavel in one call.
 struct Asked {
   LogId session;
@@ -74,6 +80,8 @@ public:
   // The store was opened again: everything that somebody was told of is there, or is refused as
   // what it is where the disk is damaged.
   void reopened(Log& contents, bool damaged);
+  // The bytes on the disk, none of them damaged, are one chain of hashes to the head of each log.
+  void check_chain(std::span<const std::string> frames, Log& contents);
 
   // --- what was asked ---
   void asked(const Asked& asked);
@@ -83,6 +91,8 @@ public:
   void resolved(const LogId& session, IntentId intent, OutcomeKind kind) {
     resolutions_.insert({session.value, intent.value, kind});
   }
+  // What somebody says in words that an entry repeats: a prompt, a judgement of a tool, a policy.
+  void said(std::string words) { said_.try_emplace(std::move(words), false); }
   // Between the two, and for ever where nobody knows what became of it, the scope may be free.
   void lift_requested(const LogId& control) { ++lifting_[control.value]; }
   void lift_ended(const LogId& control, const Status& status);
@@ -100,6 +110,7 @@ public:
   void refused(const Asked& asked, const Error& error);
   void voted(const Cast& cast);
   void woken(const LogId& session, Epoch epoch);
+  void acknowledged(const std::string& words);
   void halt_changed(const LogId& control, std::optional<HaltMode> mode);
 
   // --- at the end ---
@@ -127,6 +138,7 @@ private:
   };
 
   void check_people(const LogId& log, const Entry& entry);
+  void check_words(const LogId& log, const Entry& entry);
   void compare(const LogId& log);
   std::string name_of(const LogId& session, IntentId intent) const;
   void check_content(const std::string& name, const Outcome& outcome, const CallAnswer& answer);
@@ -146,6 +158,7 @@ private:
   std::map<std::string, std::int64_t> wanted_;               // what is still to happen, at most
   std::set<Cast> casts_;
   std::set<std::tuple<std::string, std::uint64_t, OutcomeKind>> resolutions_;
+  std::map<std::string, bool> said_;  // whether it is durable
   std::map<std::string, int> lifting_;
   std::map<std::string, std::uint64_t> leaves_;  // given to clients, by intent
   std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> halts_told_;  // and lifts

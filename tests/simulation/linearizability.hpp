@@ -4,7 +4,8 @@
 // with Lowe's memory of what was tried. An operation whose outcome nobody knows has no return; it
 // may take effect at any later moment, or never.
 //
-// It knows nothing of Gavel but the log that it judges: a list of entries with compare-and-append.
+// It knows nothing of Gavel but the object that it judges: a few lists of entries, each with an
+// epoch and a barrier, and an append to one or more of them at once that compares all of these.
 
 #include <cstdint>
 #include <optional>
@@ -13,18 +14,43 @@
 
 namespace gavel::simulation {
 
+inline constexpr std::size_t kJudgedLogs = 2;
+
 struct LogOperation {
   enum class Kind { append, read, tail };
+  // What an append is refused for: another tail or a lost election; an epoch that is over; a
+  // barrier that was raised.
+  enum class Refusal { tail, epoch, guard };
+  struct Part {
+    std::size_t log = 0;
+    std::uint64_t expected_tail = 0;
+    std::uint64_t entry = 0;
+    std::uint64_t epoch = 0;
+    bool elects = false;  // `epoch` is the next one, and becomes the log's
+    bool raises_barrier = false;
+  };
+  struct Guard {
+    std::size_t log = 0;
+    std::uint64_t barrier = 0;
+  };
+  struct Fence {
+    std::uint64_t epoch = 0;
+    std::uint64_t barrier = 0;
+    bool operator==(const Fence&) const = default;
+  };
+
   Kind kind = Kind::read;
   std::uint64_t called = 0;               // moments of one clock
   std::optional<std::uint64_t> returned;  // none: its outcome is unknown
-  // append
-  std::uint64_t expected_tail = 0;
-  std::uint64_t entry = 0;
-  bool accepted = false;  // else: refused because the tail was another
-  // read: the entries; tail: how many
+  // append: all of its parts, or refused
+  std::vector<Part> parts;
+  std::vector<Guard> guards;
+  std::optional<Refusal> refused;
+  // of one log: read, the entries; tail, how many, and perhaps what stands beside them
+  std::size_t log = 0;
   std::vector<std::uint64_t> entries;
   std::uint64_t tail = 0;
+  std::optional<Fence> fence;
 };
 std::string describe(const LogOperation& operation);
 

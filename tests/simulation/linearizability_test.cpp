@@ -15,9 +15,35 @@ LogOperation append(std::uint64_t called, std::optional<std::uint64_t> returned,
   made.kind = Kind::append;
   made.called = called;
   made.returned = returned;
-  made.expected_tail = expected;
-  made.entry = entry;
-  made.accepted = accepted;
+  made.parts = {{.expected_tail = expected, .entry = entry}};
+  if (!accepted) made.refused = LogOperation::Refusal::tail;
+  return made;
+}
+
+// Of the first log, one after the other at moments 1, 2, ...
+std::vector<LogOperation> in_turn(std::vector<LogOperation> history) {
+  for (std::size_t i = 0; i < history.size(); ++i) {
+    history[i].called = 2 * i + 1;
+    history[i].returned = 2 * i + 2;
+  }
+  return history;
+}
+
+LogOperation of_parts(std::vector<LogOperation::Part> parts,
+                      std::vector<LogOperation::Guard> guards = {},
+                      std::optional<LogOperation::Refusal> refused = std::nullopt) {
+  LogOperation made;
+  made.kind = Kind::append;
+  made.parts = std::move(parts);
+  made.guards = std::move(guards);
+  made.refused = refused;
+  return made;
+}
+
+LogOperation read_of(std::size_t log, std::vector<std::uint64_t> entries) {
+  LogOperation made;
+  made.log = log;
+  made.entries = std::move(entries);
   return made;
 }
 
@@ -54,6 +80,8 @@ TEST_P(Histories, AreJudged) {
 
 constexpr auto kYes = Linearity::linearizable;
 constexpr auto kNo = Linearity::not_linearizable;
+constexpr auto kEpoch = LogOperation::Refusal::epoch;
+constexpr auto kGuard = LogOperation::Refusal::guard;
 
 INSTANTIATE_TEST_SUITE_P(
     ByHand, Histories,
@@ -84,7 +112,29 @@ INSTANTIATE_TEST_SUITE_P(
              {read(1, 2, {7}), append(3, std::nullopt, 0, 7)}},
         Case{"AnotherOrderThanThatOfReaders",
              kNo,
-             {append(1, 9, 0, 7), append(1, 9, 1, 8), read(2, 3, {7}), read(4, 5, {8})}}),
+             {append(1, 9, 0, 7), append(1, 9, 1, 8), read(2, 3, {7}), read(4, 5, {8})}},
+        Case{"BothPartsOrNone", kNo,
+             in_turn({of_parts({{.log = 0, .entry = 7}, {.log = 1, .entry = 8}}), read_of(0, {7}),
+                      read_of(1, {})})},
+        Case{"AnElectionEndsTheEpochBefore", kYes,
+             in_turn({of_parts({{.entry = 7, .epoch = 1, .elects = true}}),
+                      of_parts({{.expected_tail = 1, .entry = 8}}, {}, kEpoch),
+                      of_parts({{.expected_tail = 1, .entry = 9, .epoch = 1}})})},
+        Case{"AStaleDriverIsAccepted", kNo,
+             in_turn({of_parts({{.entry = 7, .epoch = 1, .elects = true}}),
+                      of_parts({{.expected_tail = 1, .entry = 8}})})},
+        Case{"TwoAreElectedToOneEpoch", kNo,
+             in_turn({of_parts({{.entry = 7, .epoch = 1, .elects = true}}),
+                      of_parts({{.expected_tail = 1, .entry = 8, .epoch = 1, .elects = true}})})},
+        Case{"AGuardSeesWhatWasRaised", kYes,
+             in_turn({of_parts({{.log = 1, .entry = 7, .raises_barrier = true}}),
+                      of_parts({{.entry = 8}}, {{.log = 1, .barrier = 0}}, kGuard),
+                      of_parts({{.entry = 8}}, {{.log = 1, .barrier = 1}})})},
+        Case{"AGuardSeesNothing", kNo,
+             in_turn({of_parts({{.log = 1, .entry = 7, .raises_barrier = true}}),
+                      of_parts({{.entry = 8}}, {{.log = 1, .barrier = 0}})})},
+        Case{"AGuardRefusesWithoutReason", kNo,
+             in_turn({of_parts({{.entry = 8}}, {{.log = 1, .barrier = 0}}, kGuard)})}),
     [](const auto& info) { return info.param.name; });
 
 // A history made by one object whose operations overlap at random.
@@ -98,10 +148,10 @@ std::vector<LogOperation> true_history(Rng& rng, std::size_t operations) {
     made.called = moment - std::min<std::uint64_t>(moment - 1, rng.below(400));
     made.returned = moment + rng.below(400);
     if (made.kind == Kind::append) {
-      made.entry = i + 1;
-      made.expected_tail = rng.one_in(3) ? rng.below(state.size() + 2) : state.size();
-      made.accepted = made.expected_tail == state.size();
-      if (made.accepted) state.push_back(made.entry);
+      const std::uint64_t at = rng.one_in(3) ? rng.below(state.size() + 2) : state.size();
+      made.parts = {{.expected_tail = at, .entry = i + 1}};
+      if (at != state.size()) made.refused = LogOperation::Refusal::tail;
+      if (!made.refused) state.push_back(i + 1);
       if (rng.one_in(8)) made.returned.reset();
     }
     made.entries = state;

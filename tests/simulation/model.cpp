@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "coverage.hpp"
 #include "workload.hpp"
 
 namespace gavel::simulation {
@@ -95,6 +96,8 @@ struct Model::Reader {
     if (!session.keys.emplace(proposal.key, entry.position.value).second) {
       wrong("I4 one effect", "its key is taken");
     }
+    ++model.coverage_[fmt::format("effect: {}", to_string(proposal.effect))];
+    ++model.coverage_[fmt::format("key: {}", to_string(proposal.key_source))];
     ModelIntent intent;
     intent.proposal = proposal;
     intent.position = entry.position;
@@ -107,11 +110,13 @@ struct Model::Reader {
     ModelIntent* intent = find(vote.intent);
     if (intent == nullptr) return;
     if (intent->ruling) wrong("I2 one decision", "it was decided already");
-    if (vote.digest != intent->proposal.digest || vote.effect != intent->proposal.effect) {
+    if (vote.digest != intent->proposal.digest || vote.effect != intent->proposal.effect ||
+        vote.policy_version != intent->proposal.policy_version) {
       wrong("I7 binding", "it binds to something else");
     }
     if (entry.role == Role::voter) {
       intent->policy = vote.verdict;
+      ++model.coverage_[fmt::format("policy: {}", to_string(vote.verdict))];
       const ToolFacts* facts = find_tool(intent->proposal.tool);
       if (facts != nullptr &&
           vote.verdict != verdict_of(*facts, intent->proposal.arguments.bytes)) {
@@ -148,6 +153,7 @@ struct Model::Reader {
     if (decision.ruling == Ruling::abort) {
       ++session.counters.aborted;
       ++model.coverage_["abort: " + decision.code];
+      count_code(model.coverage_, decision.code);
       close(*intent);
     } else {
       ++session.counters.committed;
@@ -156,10 +162,11 @@ struct Model::Reader {
     turn(*intent, before);
   }
   void judge_commit(const ModelIntent& intent) const {
-    const Verdict verdict = intent.policy.value_or(Verdict::deny);
+    if (!intent.policy) return wrong("I11 voters", "the policy did not judge it");
+    const Verdict verdict = *intent.policy;
     if (verdict == Verdict::deny) wrong("policy", "the policy denied it");
     if (verdict == Verdict::ask || verdict == Verdict::two_step) {
-      if (intent.confirmed_by.empty()) wrong("I7 binding", "nobody approved it");
+      if (intent.confirmed_by.empty()) wrong("I11 voters", "nobody approved it");
     }
     if (verdict == Verdict::two_step && intent.held && entry.at < intent.held->not_before) {
       wrong("two steps", "its delay was not over");
@@ -207,6 +214,7 @@ struct Model::Reader {
     intent->running = false;
     intent->unknown = outcome.kind == OutcomeKind::unknown;
     intent->outcome = outcome;
+    if (!outcome.code.empty()) count_code(model.coverage_, outcome.code);
     // A read that nobody waited for, or whose process ended, owes nobody its failure.
     intent->delivered = outcome.kind == OutcomeKind::failed &&
                         intent->proposal.effect == Effect::read &&
@@ -252,6 +260,7 @@ struct Model::Reader {
   void operator()(const Refused& refused) const {
     ++session.counters.refused;
     ++model.coverage_["refused: " + refused.code];
+    count_code(model.coverage_, refused.code);
   }
   void operator()(const Prompted&) const {}
   void operator()(const BudgetReserved& reserved) const {
@@ -355,8 +364,18 @@ void Model::apply_control(const LogId& log, const Entry& entry) {
   } else if (const auto* settled = std::get_if<BudgetSettled>(&entry.body)) {
     settle(control.budgets, entry, *settled);
   } else if (const auto* pinned = std::get_if<ToolPinned>(&entry.body)) {
-    if (!control.pinned.insert(pinned->tool).second) {
-      wrong("trust", log, entry, "it was pinned, and no person said so");
+    const auto known = control.pins.find(pinned->tool);
+    if (known != control.pins.end() && entry.role == Role::decider) {
+      wrong("trust", log, entry, "it was seen before, and no person said so");
+    }
+    const bool is_pinned = known != control.pins.end() && !known->second.is_zero();
+    ++coverage_[fmt::format("pin: {} -> pinned", is_pinned ? "pinned" : "unseen")];
+    control.pins[pinned->tool] = pinned->digest;
+  } else if (const auto* refused = std::get_if<ToolRefused>(&entry.body)) {
+    Digest& pin = control.pins[refused->tool];
+    if (pin == refused->digest) {
+      ++coverage_["pin: pinned -> unseen"];
+      pin = {};
     }
   } else {
     wrong("I10 rights", log, entry, "not in a control log");
@@ -365,6 +384,7 @@ void Model::apply_control(const LogId& log, const Entry& entry) {
 
 void Model::apply(const LogId& log, const Entry& entry) {
   ++coverage_["entry: " + name_of(entry.body)];
+  ++coverage_[fmt::format("author: {}", to_string(entry.role))];
   log_ = log;
   if (log.value.starts_with("control/")) return apply_control(log, entry);
   ModelSession& session = sessions_[log.value];

@@ -62,7 +62,7 @@ struct ModelControl {
   std::uint64_t lifts = 0;
   bool from_outside = false;  // another process raised it
   std::map<std::string, ModelBudget> budgets;
-  std::set<std::string> pinned;  // tools
+  std::map<std::string, Digest> pins;  // by tool; zero where a person refused what was pinned
 };
 
 class Model {

@@ -38,7 +38,11 @@ constexpr std::array<std::string_view, kMutations> kNames = {"acknowledge_before
                                                              "gateway_forgets_names",
                                                              "gateway_mixes_sessions",
                                                              "lost_is_not_sent",
-                                                             "deaf_to_others"};
+                                                             "deaf_to_others",
+                                                             "history_is_rewritten",
+                                                             "chain_forgets",
+                                                             "silence_is_consent",
+                                                             "votes_are_dropped"};
 
 std::optional<Mutation> current;
 

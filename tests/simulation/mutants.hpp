@@ -45,8 +45,12 @@ enum class Mutation : std::uint8_t {
   gateway_mixes_sessions,
   lost_is_not_sent,
   deaf_to_others,
+  history_is_rewritten,
+  chain_forgets,
+  silence_is_consent,
+  votes_are_dropped,
 };
-inline constexpr std::size_t kMutations = static_cast<std::size_t>(Mutation::deaf_to_others) + 1;
+inline constexpr std::size_t kMutations = static_cast<std::size_t>(Mutation::votes_are_dropped) + 1;
 
 std::string_view to_string(Mutation);
 std::optional<Mutation> mutation_from(std::string_view name);

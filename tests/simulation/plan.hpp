@@ -21,6 +21,8 @@ enum class StepKind : std::uint8_t {
   own_call,     // asks for leave to act by itself, acts, reports
   agent_dies,   // comes back, wakes its session, and makes all its calls again
   take_over,    // another driver wakes the session; the old one goes on as a zombie
+  cancels,      // the agent wants what is held for it no more
+  prompt,       // the agent tells what the person said to it
   trespass,     // an agent tries what takes another role
   // people
   approve,
@@ -32,6 +34,8 @@ enum class StepKind : std::uint8_t {
   halt,
   freeze,
   resume,
+  judge_tool,    // refuses a tool, and accepts it later
+  new_policy,    // the file is another one, and read again
   outside_halt,  // by another process, straight into the log
   outside_wake,  // the same: it elects the next driver
   // the process and its machine

@@ -287,6 +287,17 @@ void Disk::lose_last() {
   }
 }
 
+void Disk::rewrite_first() {
+  if (frames_.empty()) return;
+  restore();
+  std::string& frame = frames_.front();
+  Fields fields(std::string_view(frame).substr(kHeadBytes + kSizeBytes));
+  const std::string entry = read_part(fields, 0).value().append.entries.front();
+  char& changed = frame[frame.find(entry) + entry.size() - 1];
+  changed = static_cast<char>(changed ^ 1);
+  frame.replace(kSizeBytes, kSumBytes, checksum(std::string_view(frame).substr(kHeadBytes)));
+}
+
 Result<std::vector<StoredEntry>> Disk::read(const LogId& log, Position from,
                                             const ReadLimits& limits) {
   // The memory engine knows the bounds, the frames have the bytes.

@@ -42,6 +42,7 @@ public:
   Disk(OnDurableAppend on_append, Coverage& coverage);
 
   Log& contents() { return *contents_; }
+  const std::vector<std::string>& frames() const { return frames_; }
   void write(const Append& append);
   // The machine died, or a sync failed, before these were synced: bytes of the first are there, and
   // perhaps whole ones behind it. What can be read of that is cut off where it breaks.
@@ -51,8 +52,10 @@ public:
   bool is_damaged() const { return !flips_.empty() || damaged_snapshot_.has_value(); }
   // From the backup: what was damaged is as it was.
   void restore();
-  // Of the mutation: forgets the append that was written last.
+  // Of mutations: forgets the append that was written last; changes the first entry of all, and
+  // mends the checksum over it.
   void lose_last();
+  void rewrite_first();
 
   // As the engine's; corrupted where the bytes are.
   Result<std::vector<StoredEntry>> read(const LogId& log, Position from, const ReadLimits& limits);

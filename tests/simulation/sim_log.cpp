@@ -36,6 +36,7 @@ void SimLog::crash() {
   if (kept < unsynced.size()) ++world_.coverage["disk: a crash loses what was not synced"];
   if (kept > 0) ++world_.coverage["disk: a crash keeps what nobody was told of"];
   if (mutated(Mutation::lose_acknowledged) && unsynced.empty()) world_.disk.lose_last();
+  if (mutated(Mutation::history_is_rewritten)) world_.disk.rewrite_first();
   cut_off(unsynced, kept);
 }
 

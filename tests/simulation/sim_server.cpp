@@ -187,7 +187,7 @@ void SimServer::probe(const Call& call) {
 
 std::string SimServer::result_of(const Call& call) {
   std::string text = fmt::format("done {} {}", ref_of(call.sent.arguments), rng_.below(1'000'000));
-  if (rng_.one_in(25)) {
+  if (rng_.one_in(name_ == "mail" ? 6 : 25)) {
     text += std::string(kInlinePayload + 1, 'x');
     ++coverage_["payload: a large result"];
   }

@@ -1,7 +1,10 @@
+#include <fnmatch.h>
 #include <gtest/gtest.h>
 
 #include <set>
 
+#include "chain.hpp"
+#include "coverage.hpp"
 #include "linearizability.hpp"
 #include "runner.hpp"
 #include "sim_log.hpp"
@@ -76,6 +79,21 @@ TEST(Simulation, ASecondCallIsNotToldOfAHoldBeforeItIsDurable) {
   }
 }
 
+// Nobody would end it: the daemon's servers are closed by then, and their names free.
+TEST(Simulation, NoServerIsAttachedWhileTheDaemonStops) {
+  for (std::uint64_t dice = 1; dice <= 50; ++dice) {
+    Plan plan;
+    plan.seed = dice;
+    plan.agents = 1;
+    plan.remote = true;
+    Rng rng(dice);
+    plan.steps = {{0, 1'000, StepKind::process_stops, 0, rng.next()},
+                  {1, 4'000, StepKind::new_policy, 0, rng.next()}};
+    const RunResult result = run(plan);
+    ASSERT_FALSE(result.complaint) << dice << ": " << result.complaint->text;
+  }
+}
+
 TEST(Plan, ACutOneKeepsTheStepsThatAreLeft) {
   const Plan whole = make_plan(7);
   const Plan some = cut(whole, {0, 3, 5});
@@ -143,6 +161,10 @@ TEST(Mutations, AreCaughtByTheirOracles) {
       {Mutation::gateway_mixes_sessions, {"I10 rights", "I3 epochs", "answers"}},
       {Mutation::deaf_to_others, {"I3 epochs", "I6 halts"}},
       {Mutation::lost_is_not_sent, {"I4 one effect", "TRUTH"}},
+      {Mutation::history_is_rewritten, {"I9 chain"}},
+      {Mutation::chain_forgets, {"I9 chain"}},
+      {Mutation::silence_is_consent, {"I11 voters"}},
+      {Mutation::votes_are_dropped, {"I11 voters"}},
   };
   ASSERT_EQ(expected.size(), kMutations);
   std::vector<Mutation> mutations;
@@ -203,6 +225,57 @@ TEST(Disk, TakesUpNothingOfATornWriteNorWhatLiesBehindIt) {
   }
 }
 
+TEST(Coverage, IsWhatTheEnumsSayWithoutWhatIsExempted) {
+  const auto derived = coverage_derived();
+  const auto expected = coverage_expected();
+  const auto has = [](const std::vector<std::string>& names, std::string_view name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  for (const auto* name : {"entry: tool_refused", "code: too_large", "intent: held -> aborted",
+                           "halt: freeze -> running", "step: trespass"}) {
+    EXPECT_TRUE(has(derived, name) && has(expected, name)) << name;
+  }
+  EXPECT_TRUE(has(derived, "entry: task"));
+  EXPECT_FALSE(has(expected, "entry: task"));
+  EXPECT_TRUE(has(coverage_gaps({}), "NEVER REACHED: code: too_large"));
+  EXPECT_EQ(coverage_gaps({{"code: internal", 1}}).back(), "REACHED, AND EXEMPTED: code: internal");
+  for (const auto& exemption : exemptions()) {
+    EXPECT_TRUE(std::any_of(derived.begin(), derived.end(),
+                            [&](const std::string& name) {
+                              return fnmatch(exemption.names.data(), name.c_str(), 0) == 0;
+                            }))
+        << exemption.names << " exempts nothing";
+  }
+}
+
+// Whoever changes, drops or reorders what is written is found, checksums or not.
+TEST(Chain, TellsAChangedADroppedAndAReorderedEntry) {
+  Coverage coverage;
+  Disk disk([](const Append&) {}, coverage);
+  for (std::uint8_t i = 1; i <= 4; ++i) disk.write(entry_with_blob(i));
+  const auto heads = disk.contents().list("", LogId{}, 8).value();
+  const auto broken = [&](const std::vector<std::string>& frames) {
+    return broken_chain(frames, heads).value_or("whole");
+  };
+  EXPECT_EQ(broken(disk.frames()), "whole");
+  auto frames = disk.frames();
+  const std::size_t changed = frames[1].find(std::string("\0\0\0\1"
+                                                         "2",
+                                                         5)) +
+                              4;
+  frames[1][changed] = '7';
+  EXPECT_EQ(broken(frames), "s #3: a hash behind it is not that of what is written");
+  frames = disk.frames();
+  frames.erase(frames.begin() + 1);
+  EXPECT_EQ(broken(frames), "s #2: #3 is there instead");
+  frames = disk.frames();
+  std::swap(frames[1], frames[2]);
+  EXPECT_EQ(broken(frames), "s #2: #3 is there instead");
+  frames = disk.frames();
+  frames.pop_back();
+  EXPECT_EQ(broken(frames), "s: its head says #4 with another hash than its entries up to #3 give");
+}
+
 // The simulated engine under clients that do not wait for each other, and crashes: what was durable
 // is linearizable, where an append whose callback never came may have happened.
 TEST(SimLog, IsLinearizableAcrossCrashes) {
@@ -238,12 +311,12 @@ TEST(SimLog, IsLinearizableAcrossCrashes) {
         history.push_back(made);
       } else {
         made.kind = LogOperation::Kind::append;
-        made.entry = i;
-        made.expected_tail = log->head(name)->tail.value;
+        const Position tail = log->head(name)->tail;
+        made.parts = {{.expected_tail = tail.value, .entry = i}};
         Append append;
         append.id.bytes[0] = static_cast<std::uint8_t>(i);
         append.parts.push_back({.log = name,
-                                .expected_tail = Position{made.expected_tail},
+                                .expected_tail = tail,
                                 .epoch = {},
                                 .entries = {std::to_string(i)},
                                 .next_due = {}});
@@ -252,7 +325,6 @@ TEST(SimLog, IsLinearizableAcrossCrashes) {
         const auto done = log->append(std::move(append), [&, at](const Status& status) {
           if (!status) return;
           history[at].returned = ++moment;
-          history[at].accepted = true;
         });
         ASSERT_TRUE(done);
       }

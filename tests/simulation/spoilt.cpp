@@ -70,6 +70,13 @@ WRAPPED(Status, check_guard, "_ZN5gavel11check_guardERKNS_5GuardERKNS_4HeadE", c
   return real_check_guard(guard, head);
 }
 
+WRAPPED(Digest, chain_next,
+        "_ZN5gavel10chain_nextERKNS_6DigestENS_6NumberINS_11PositionTagEEE"
+        "St17basic_string_viewIcSt11char_traitsIcEE",
+        const Digest& previous, Position position, std::string_view entry) {
+  return real_chain_next(mutated(Mutation::chain_forgets) ? Digest{} : previous, position, entry);
+}
+
 WRAPPED(Status, check_halts, "_ZN5gavel11check_haltsERKNS_11ControlViewENS_6EffectE",
         const ControlView& control, Effect effect) {
   if (mutated(Mutation::ignore_halt)) return {};
@@ -90,7 +97,12 @@ WRAPPED(Result<Proposed>, propose, "_ZN5gavel6decideERKNS_5StateERKNS_11ControlV
     const auto known = state.keys.find(spoilt.key);
     if (known != state.keys.end() && known->second.closed) spoilt.key += "'";
   }
-  return real_propose(state, control, spoilt);
+  auto proposed = real_propose(state, control, spoilt);
+  if (proposed && mutated(Mutation::votes_are_dropped)) {
+    std::erase_if(proposed->plan.entries,
+                  [](const Entry& entry) { return std::holds_alternative<Vote>(entry.body); });
+  }
+  return proposed;
 }
 
 WRAPPED(Result<Plan>, cast_vote, "_ZN5gavel6decideERKNS_5StateERKNS_11ControlViewERKNS_8CastVoteE",
@@ -140,7 +152,17 @@ WRAPPED(Result<Plan>, decide_due,
         "NS_9TimestampE",
         const State& state, const ControlView& control, IntentId intent, Timestamp now) {
   const Deciding this_one;
-  return real_decide_due(state, control, intent, now);
+  const OpenIntent* open = open_of(state, intent);
+  const bool waits = open != nullptr && open->phase == Phase::held && !open->confirmed;
+  if (!mutated(Mutation::silence_is_consent) || !waits || open->hold->expires_at > now) {
+    return real_decide_due(state, control, intent, now);
+  }
+  State other = state;
+  OpenIntent& changed = other.open.at(intent);
+  changed.confirmed = true;
+  changed.hold->not_before = Timestamp{0};
+  changed.hold->expires_at = now + Duration{1};
+  return real_decide_due(other, control, intent, now);
 }
 
 WRAPPED(Result<Plan>, decide_lost,

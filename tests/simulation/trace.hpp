@@ -34,7 +34,5 @@ private:
 };
 
 using Coverage = std::map<std::string, std::uint64_t>;
-// What a run of many seeds has to reach, every one of them.
-const std::vector<std::string>& coverage_expected();
 
 }  // namespace gavel::simulation

@@ -23,8 +23,8 @@ constexpr std::array<ToolFacts, 11> kTools = {{
 }};
 
 constexpr std::array<BudgetFacts, 4> kBudgets = {{
-    {"transfers", BudgetScope::session, "bank__transfer", 6, 0},
-    {"mails", BudgetScope::everything, "mail__send", 8, 0},
+    {"transfers", BudgetScope::session, "bank__transfer", 4, 0},
+    {"mails", BudgetScope::everything, "mail__send", 6, 0},
     {"puts", BudgetScope::agent, "bank__put", 7, 0},
     {"booking", BudgetScope::session, "bank__book", 0, 30'000},
 }};
@@ -53,6 +53,7 @@ servers:
   mail:
     command: [mail]
     timeout: 5s
+    result_limit: 16000
     tools:
       send: {effect: write}
 defaults:
@@ -75,8 +76,8 @@ rules:
     arguments: {required: [amount], properties: {amount: {exclusiveMinimum: 900}}}
     verdict: ask
 budgets:
-  - {name: transfers, scope: session, tools: [bank__transfer], calls: 6}
-  - {name: mails, scope: everything, tools: [mail__send], calls: 8}
+  - {name: transfers, scope: session, tools: [bank__transfer], calls: 4}
+  - {name: mails, scope: everything, tools: [mail__send], calls: 6}
   - {name: puts, scope: agent, tools: [bank__put], calls: 7}
   - {name: booking, scope: session, tools: [bank__book], wall_clock: 30s}
 )";
@@ -106,8 +107,11 @@ std::span<const BudgetFacts> budgets() {
   return kBudgets;
 }
 
-std::string_view policy_text() {
-  return kPolicy;
+std::string policy_text(PolicyEdition edition) {
+  std::string text(kPolicy);
+  if (edition == PolicyEdition::first) return text;
+  constexpr std::string_view kTimeout = "timeout: 5s";
+  return text.replace(text.rfind(kTimeout), kTimeout.size(), "timeout: 6s");
 }
 
 }  // namespace gavel::simulation

@@ -35,11 +35,15 @@ struct BudgetFacts {
 };
 std::span<const BudgetFacts> budgets();
 
-std::string_view policy_text();
+// Two that say the same of every call, as two versions: the second gives mail more time.
+enum class PolicyEdition { first, second };
+std::string policy_text(PolicyEdition edition);
 
 inline constexpr std::int64_t kTwoStepDelayMs = 20'000;
 inline constexpr std::int64_t kHoldForMs = 120'000;
 inline constexpr std::int64_t kTimeoutMs = 5'000;
 inline constexpr std::int64_t kAsksAbove = 900;
+// Bytes of a result of mail that are passed on.
+inline constexpr std::size_t kMailResultMax = 16'000;
 
 }  // namespace gavel::simulation

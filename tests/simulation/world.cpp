@@ -65,9 +65,15 @@ World::World(Plan plan, Trace::Keep keep)
     agents_.push_back(std::move(agent));
   }
   if (plan_.remote) tokens_.emplace(plan_.agents);
-  const auto policy = parse_policy(policy_text(), "simulation");
+  load_policy(PolicyEdition::first);
+}
+
+void World::load_policy(PolicyEdition edition) {
+  const auto policy = parse_policy(policy_text(edition), "simulation");
   ASSERT(policy);
+  edition_ = edition;
   policy_ = *policy;
+  auditor_.said(policy_words(policy_->version()));
 }
 
 World::~World() {
@@ -92,6 +98,7 @@ void World::start_process() {
                       auditor_.read_back(log, entries);
                     }};
   process_->log = std::make_unique<SimLog>(std::move(world), rng_.next());
+  if (!disk_.is_damaged()) auditor_.check_chain(disk_.frames(), disk_.contents());
   auditor_.reopened(*process_->log, disk_.is_damaged());
 
   LocalHarnessOptions options;
@@ -339,6 +346,7 @@ void World::finish() {
   start_process();
   run_until(machine::now() + std::chrono::seconds(2));
   auditor_.at_rest();
+  auditor_.check_chain(disk_.frames(), disk_.contents());
 }
 
 }  // namespace gavel::simulation

@@ -114,6 +114,7 @@ private:
   void restart_after(Instant span);
   void check_health();
   void restore_disk();
+  void load_policy(PolicyEdition edition);
   void open_door();
   std::unique_ptr<Upstream> make_server(const ServerSpec& spec);
   void run_until(Instant end);
@@ -142,6 +143,8 @@ private:
   void wake(std::size_t agent, std::string reason, std::function<void()> then);
   void act_elsewhere(const AgentCall& call, IntentId intent, Rng rng);
   void trespass(const Agent& agent, Rng rng);
+  void cancel(const Agent& agent, Rng rng);
+  void tell(const Agent& agent, std::string text);
 
   // --- people (world_people.cpp) ---
   enum class VoteKind { usual, twice, other_digest, own };
@@ -151,6 +154,10 @@ private:
   void resolve_later(std::uint64_t dice);
   void resolve(LogId session, IntentId intent, std::uint64_t dice);
   asio::awaitable<void> resolve_task(LogId session, IntentId intent, OutcomeKind kind);
+  void judge_tool(Rng rng);
+  asio::awaitable<void> judge_task(ToolView tool, Verdict verdict);
+  void adopt_other(Rng rng);
+  asio::awaitable<void> adopt_task(std::shared_ptr<const Policy> policy);
   void change_halt(std::string scope, std::optional<HaltMode> mode, Rng rng);
   void halt_outside(std::string scope);
   void wake_outside(const LogId& session);
@@ -174,7 +181,8 @@ private:
   std::vector<std::unique_ptr<SimServer>> servers_;
   std::vector<std::unique_ptr<WebServer>> web_servers_;
   std::vector<Agent> agents_;
-  std::shared_ptr<const Policy> policy_;
+  PolicyEdition edition_ = PolicyEdition::first;
+  std::shared_ptr<const Policy> policy_;  // what the file says
   std::unique_ptr<Process> process_;
   std::uint64_t processes_ = 0;
   bool restart_planned_ = false;

@@ -4,6 +4,8 @@
 
 #include <boost/asio/co_spawn.hpp>
 
+#include "base/json.hpp"
+#include "coverage.hpp"
 #include "world.hpp"
 
 namespace gavel::simulation {
@@ -228,11 +230,11 @@ namespace {
 // What takes another role than a driver's.
 asio::awaitable<void> trespass_task(Harness& harness, Door& door, Auditor& auditor,
                                     Coverage& coverage, Caller caller, LogId session,
-                                    std::uint64_t dice) {
+                                    bool is_remote, std::uint64_t dice) {
   Rng rng(dice);
   Status allowed = fail(ErrorCode::permission_denied, "");
   std::string what;
-  switch (rng.below(4)) {
+  switch (rng.below(6)) {
     case 0:
       what = "resumes everything";
       allowed = co_await door.halt("everything", std::nullopt, "mine", caller);
@@ -254,6 +256,23 @@ asio::awaitable<void> trespass_task(Harness& harness, Door& door, Auditor& audit
       allowed = co_await door.vote(session, vote, caller);
       break;
     }
+    case 3: {
+      what = "accepts a tool";
+      const auto tools =
+          co_await harness.tools(Caller{Principal{"ann"}, {Role::approver}}, {}, HeldTools::shown);
+      if (!tools || tools->empty()) co_return;
+      const ToolView& tool = (*tools)[rng.below(tools->size())];
+      allowed =
+          co_await harness.judge_tool({tool.server, tool.name, tool.digest, true, ""}, caller);
+      break;
+    }
+    case 4: {
+      if (!is_remote) co_return;
+      what = "has a token that nobody knows";
+      const Caller nobody{Principal{"mallory"}, {Role::admin}};
+      allowed = co_await door.halt("everything", HaltMode::halt, "mine", nobody);
+      break;
+    }
     default: {
       what = "resolves";
       Resolve resolve;
@@ -268,6 +287,7 @@ asio::awaitable<void> trespass_task(Harness& harness, Door& door, Auditor& audit
     }
   }
   ++coverage[fmt::format("agent: {} and may not", what)];
+  if (!allowed) count_code(coverage, allowed.error().code);
   if (allowed) auditor.complain("I10 rights", fmt::format("a driver {}", what));
 }
 
@@ -276,7 +296,55 @@ asio::awaitable<void> trespass_task(Harness& harness, Door& door, Auditor& audit
 void World::trespass(const Agent& agent, Rng rng) {
   if (!process_) return;
   spawn(trespass_task(*process_->harness, *process_->door, auditor_, coverage_, driver(agent.name),
-                      agent.session, rng.next()));
+                      agent.session, plan_.remote, rng.next()));
+}
+
+namespace {
+
+asio::awaitable<void> cancel_task(Harness& harness, Trace& trace, Coverage& coverage, Caller caller,
+                                  std::uint64_t dice) {
+  Rng rng(dice);
+  const auto pending = co_await harness.pending();
+  if (!pending) co_return;
+  std::vector<PendingView> own;
+  for (const auto& view : *pending) {
+    if (view.intent.proposal.requester == caller.principal) own.push_back(view);
+  }
+  if (own.empty()) co_return;
+  const PendingView view = own[rng.below(own.size())];
+  const Status done = co_await harness.cancel(view.session, view.intent.id, caller);
+  trace.line(fmt::format("cancel {}#{}: {}", view.session.value, view.intent.id.value,
+                         done ? "done" : done.error().message.substr(0, 80)));
+  if (!done) count_code(coverage, done.error().code);
+}
+
+asio::awaitable<void> tell_task(Harness& harness, Auditor& auditor, Coverage& coverage,
+                                PromptRequest request, std::string words) {
+  const Status told = co_await harness.tell(std::move(request));
+  if (!told) co_return count_code(coverage, told.error().code);
+  ++coverage["person: a prompt"];
+  auditor.acknowledged(words);
+}
+
+}  // namespace
+
+void World::cancel(const Agent& agent, Rng rng) {
+  if (!process_) return;
+  spawn(cancel_task(*process_->harness, trace_, coverage_, driver(agent.name), rng.next()));
+}
+
+void World::tell(const Agent& agent, std::string text) {
+  if (!process_) return;
+  PromptRequest request;
+  request.session = agent.session;
+  request.epoch = agent.epoch;
+  request.caller = driver(agent.name);
+  request.client = "simulated";
+  request.text = std::move(text);
+  const std::string words =
+      prompt_words(agent.session, Payload::of(write_json(json::value(request.text))).digest);
+  auditor_.said(words);
+  spawn(tell_task(*process_->harness, auditor_, coverage_, std::move(request), words));
 }
 
 }  // namespace gavel::simulation

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/codec.hpp"
+#include "coverage.hpp"
 #include "world.hpp"
 
 namespace gavel::simulation {
@@ -80,6 +81,7 @@ asio::awaitable<void> World::cast_task(Cast cast, Caller caller) {
     auditor_.voted(cast);
   } else {
     ++coverage_[fmt::format("vote: {}", to_string(voted.error().code))];
+    count_code(coverage_, voted.error().code);
   }
 }
 
@@ -128,6 +130,77 @@ asio::awaitable<void> World::resolve_task(LogId session, IntentId intent, Outcom
       co_await process_->door->resolve(session, resolve, person("ann", Role::approver));
   say(fmt::format("resolve {}#{} {}: {}", session.value, intent.value, to_string(kind),
                   resolved ? "done" : resolved.error().message.substr(0, 80)));
+}
+
+namespace {
+
+using JudgeTool = std::function<void(const ToolView&)>;
+
+asio::awaitable<void> choose_tool_task(Harness& harness, JudgeTool judge, std::uint64_t dice) {
+  const auto tools = co_await harness.tools(person("ann", Role::approver), {}, HeldTools::shown);
+  if (tools && !tools->empty()) judge((*tools)[Rng(dice).below(tools->size())]);
+}
+
+}  // namespace
+
+// Somebody does not like a tool, and is talked out of it; or looks at it, and does.
+void World::judge_tool(Rng rng) {
+  if (!process_) return;
+  const bool likes = rng.one_in(3);
+  const Instant until(rng.between(500'000, 15'000'000));
+  const auto judge = [this, likes, until](const ToolView& tool) {
+    spawn(judge_task(tool, likes ? Verdict::allow : Verdict::deny));
+    schedule_.after(until, [this, tool] {
+      if (process_) spawn(judge_task(tool, Verdict::allow));
+    });
+  };
+  spawn(choose_tool_task(*process_->harness, judge, rng.next()));
+}
+
+asio::awaitable<void> World::judge_task(ToolView tool, Verdict verdict) {
+  const std::string words = tool_words(tool.pin_log, tool.upstream_name, tool.digest, verdict);
+  auditor_.said(words);
+  const bool accept = verdict == Verdict::allow;
+  const Status judged = co_await process_->harness->judge_tool(
+      {tool.server, tool.name, tool.digest, accept, "what does it want with that?"},
+      person("ann", Role::approver));
+  say(fmt::format("{} {}: {}", accept ? "accept" : "refuse", tool.name,
+                  judged ? "done" : judged.error().message.substr(0, 80)));
+  if (!judged) co_return count_code(coverage_, judged.error().code);
+  ++coverage_[accept ? "person: accepts a tool" : "person: refuses a tool"];
+  auditor_.acknowledged(words);
+}
+
+namespace {
+
+// Of a server whose name another one has.
+asio::awaitable<void> attach_task(Harness& harness, Auditor& auditor, Coverage& coverage) {
+  ServerSpec spec;
+  spec.name = "bank";
+  spec.command = {"bank"};
+  const auto attached = co_await harness.attach(spec, LogId{}, person("root", Role::admin));
+  if (attached) co_return auditor.complain("answers", "a server was attached under a taken name");
+  ++coverage["person: attaches what is there"];
+  count_code(coverage, attached.error().code);
+}
+
+}  // namespace
+
+void World::adopt_other(Rng rng) {
+  const bool first = edition_ == PolicyEdition::first;
+  load_policy(first ? PolicyEdition::second : PolicyEdition::first);
+  if (!process_) return;
+  if (rng.one_in(3)) spawn(attach_task(*process_->harness, auditor_, coverage_));
+  spawn(adopt_task(policy_));
+}
+
+asio::awaitable<void> World::adopt_task(std::shared_ptr<const Policy> policy) {
+  const auto adopted = co_await process_->harness->adopt(policy, person("root", Role::admin));
+  say(fmt::format("policy {}: {}", policy->version().substr(0, 12),
+                  adopted ? "in force" : adopted.error().message.substr(0, 80)));
+  if (!adopted) co_return count_code(coverage_, adopted.error().code);
+  ++coverage_["person: another policy"];
+  auditor_.acknowledged(policy_words(policy->version()));
 }
 
 void World::change_halt(std::string scope, std::optional<HaltMode> mode, Rng rng) {

@@ -147,6 +147,10 @@ void World::take_agent_step(const Step& step, Rng rng) {
     case StepKind::take_over:
       // Somebody else wakes its session; it learns of that when it is refused.
       return wake(agents_.size(), agent.session.value, [] {});
+    case StepKind::cancels:
+      return cancel(agent, rng);
+    case StepKind::prompt:
+      return tell(agent, fmt::format("put my papers in order, {}", step.number));
     case StepKind::trespass:
       return trespass(agent, rng);
     default:
@@ -202,6 +206,10 @@ void World::take_person_step(const Step& step, Rng rng) {
     }
     case StepKind::resume:
       return change_halt(scope_of(step, rng), std::nullopt, rng);
+    case StepKind::judge_tool:
+      return judge_tool(rng);
+    case StepKind::new_policy:
+      return adopt_other(rng);
     case StepKind::outside_halt:
       return halt_outside(scope_of(step, rng));
     case StepKind::outside_wake:
