@@ -315,8 +315,9 @@ asio::awaitable<CallAnswer> LocalHarness::wait_for_answer(LogId id, IntentId int
   }
   if (waiter.answer) co_return std::move(*waiter.answer);
   if (cut && leaving == Leaving::ends_it) leave(id, intent);
-  const Session* session = sessions_.find(id);
-  if (session != nullptr) {
+  Session* session = sessions_.find(id);
+  // Another driver's entry may stand where a read was to be recorded.
+  if (session != nullptr && sessions_.catch_up(*session)) {
     const auto open = session->state.open.find(intent);
     if (open != session->state.open.end()) co_return pending_answer(id, open->second);
   }

@@ -79,6 +79,25 @@ TEST(Simulation, ASecondCallIsNotToldOfAHoldBeforeItIsDurable) {
   }
 }
 
+// Another process elects a driver while the disk stalls, and its entry takes the place of a read
+// that waits to be recorded: the read is not told under the name of what stands there.
+TEST(Simulation, AReadWhosePlaceAnotherTookIsNotNamed) {
+  for (std::uint64_t dice = 1; dice <= 40; ++dice) {
+    Plan plan;
+    plan.seed = dice;
+    plan.agents = 2;
+    Rng rng(dice);
+    plan.steps = {{0, 95, StepKind::disk_stalls, 0, rng.next()},
+                  {1, 589, StepKind::call, 0, rng.next()},
+                  {2, 593, StepKind::outside_wake, 0, rng.next()},
+                  {3, 1'400, StepKind::repeat_call, 1, rng.next()},
+                  {4, 1'600, StepKind::repeat_call, 0, rng.next()},
+                  {5, 1'800, StepKind::repeat_call, 1, rng.next()}};
+    const RunResult result = run(plan);
+    ASSERT_FALSE(result.complaint) << dice << ": " << result.complaint->text;
+  }
+}
+
 // Nobody would end it: the daemon's servers are closed by then, and their names free.
 TEST(Simulation, NoServerIsAttachedWhileTheDaemonStops) {
   for (std::uint64_t dice = 1; dice <= 50; ++dice) {
