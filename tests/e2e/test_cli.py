@@ -25,6 +25,8 @@ class Terminal:
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
             os.chdir(directory)
+            # A shell that runs the tests in the background ignores it for them, too.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.execve(command[0], [str(part) for part in command], environment)
         self.text = ""
 
