@@ -228,7 +228,7 @@ private:
     if (context != nullptr && url.empty()) url = string_or(*context, "url");
     const bool same_address = url.empty() || url.starts_with(settings_.daemon_url + "/");
     event_.through_gavel = server == settings_.server && same_address;
-    event_.tool = fmt::format("own__mcp.{}.{}", plain_name(server), plain_name(tool));
+    event_.tool = "own__mcp." + plain_name(fmt::format("{}.{}", server, tool));
     event_.arguments["input"] = input_;
     return true;
   }

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "protocol/mcp.hpp"
+
 namespace gavel {
 namespace {
 
@@ -134,6 +136,8 @@ TEST(Hooks, LeavesGavelsOwnServerToTheGateway) {
   const auto other = claude("mcp__github__create_issue");
   EXPECT_FALSE(other->through_gavel);
   EXPECT_EQ(other->tool, "own__mcp.github.create_issue");
+  const auto endless = claude("mcp__" + std::string(200, 's') + "__" + std::string(200, 't'));
+  EXPECT_TRUE(is_valid_tool_name(endless->tool)) << endless->tool;
   const auto gemini = [](const std::string& url) {
     return read(AgentProgram::gemini,
                 R"({"session_id":"s","cwd":"/w","hook_event_name":"BeforeTool","tool_input":{},)"

@@ -44,7 +44,7 @@ class Witness:
 
     def next_position(self, log):
         with self.lock:
-            return max(self.seen.get(log, {0: None})) + 1
+            return max(self.seen.get(log) or {0: None}) + 1
 
     def ledger(self):
         """The lines that are whole; the server may have died while it wrote one."""
