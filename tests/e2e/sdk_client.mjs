@@ -1,18 +1,6 @@
 // A client on the official MCP SDK. Prints what it saw as one JSON object.
-import { createRequire } from 'node:module';
+import { client } from './sdk_connection.mjs';
 
-const require = createRequire(`${process.env.PEERS}/package.json`);
-const { Client } = require('@modelcontextprotocol/sdk/client/index.js');
-const {
-  StreamableHTTPClientTransport,
-} = require('@modelcontextprotocol/sdk/client/streamableHttp.js');
-
-const client = new Client({ name: 'sdk-client', version: '1.0.0' });
-await client.connect(
-  new StreamableHTTPClientTransport(new URL(process.env.GAVEL_MCP_URL), {
-    requestInit: { headers: { Authorization: `Bearer ${process.env.GAVEL_TOKEN}` } },
-  }),
-);
 const { tools } = await client.listTools();
 const call = (name, args) => client.callTool({ name, arguments: args });
 const text = (result) => result.content.map((part) => part.text).join('');
