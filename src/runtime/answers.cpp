@@ -124,13 +124,15 @@ CallAnswer answer_of(const LogId& session, const std::string& tool, const Entry&
   return answer;
 }
 
-CallAnswer lost_answer(const LogId& session, const std::string& tool, IntentId intent) {
+CallAnswer lost_answer(const LogId& session, const OpenIntent& open) {
   Entry unknown;
   Outcome outcome;
-  outcome.intent = intent;
-  outcome.reason = "its outcome was lost earlier, and no probe could tell";
+  outcome.intent = open.id;
+  outcome.reason = open.proposal.elsewhere
+                       ? "the client never said what came of it"
+                       : "its outcome was lost earlier, and no probe could tell";
   unknown.body = outcome;
-  return answer_of(session, tool, unknown, {});
+  return answer_of(session, open.proposal.tool, unknown, {});
 }
 
 CallAnswer pending_answer(const LogId& session, const OpenIntent& intent) {

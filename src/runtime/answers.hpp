@@ -17,7 +17,7 @@ CallAnswer answer_of(const LogId& session, const std::string& tool, const Entry&
                      std::string result);
 
 // Its outcome is unknown, and nobody is finding out.
-CallAnswer lost_answer(const LogId& session, const std::string& tool, IntentId intent);
+CallAnswer lost_answer(const LogId& session, const OpenIntent& open);
 
 // The caller's patience ended first.
 CallAnswer pending_answer(const LogId& session, const OpenIntent& intent);

@@ -287,7 +287,7 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::propose(CallRequest request, P
       !session.running.contains(proposed->intent)) {
     // Nobody is finding out: say so now instead of at the end of the caller's patience.
     co_return co_await once_durable(session, proposed->intent,
-                                    lost_answer(session.id, command.tool, proposed->intent));
+                                    lost_answer(session.id, open->second));
   }
   Callbacks callbacks = Callbacks::own;
   if (proposed->disposition == Disposition::attach) {

@@ -75,7 +75,7 @@ asio::awaitable<Result<ActionView>> LocalHarness::action(LogId id, IntentId inte
     view.wants_input = session.wants_input.contains(intent);
     view.text = text_of(intent_name(id, intent), open->second);
     const bool lost = open->second.phase == Phase::unknown && !session.running.contains(intent);
-    if (lost) view.lost = lost_answer(id, view.tool, intent);
+    if (lost) view.lost = lost_answer(id, open->second);
     co_return view;
   }
   auto answer = co_await replay(id, intent, view.tool, clock_.steady() + kDurableWait);

@@ -61,15 +61,6 @@ IntentId find_reported(const Session& session, const ReportRequest& report, cons
   return running.value > 0 ? running : oldest(Phase::unknown);
 }
 
-CallAnswer unknown_answer(const LogId& session, const OpenIntent& open) {
-  Entry entry;
-  Outcome outcome;
-  outcome.intent = open.id;
-  outcome.reason = "the client never said what came of it";
-  entry.body = outcome;
-  return answer_of(session, open.proposal.tool, entry, {});
-}
-
 // Leave is given once: whoever asks again for what is done gets none.
 CallAnswer without_result(CallAnswer answer, const LogId& session, const std::string& tool) {
   if (answer.kind != AnswerKind::result) return answer;
@@ -143,7 +134,7 @@ asio::awaitable<Result<CallAnswer>> LocalHarness::permit(CallRequest request) {
   if (proposed->disposition == Disposition::attach) {
     const OpenIntent& open = session.state.open.at(proposed->intent);
     if (open.phase == Phase::unknown) {
-      co_return co_await once_durable(session, open.id, unknown_answer(session.id, open));
+      co_return co_await once_durable(session, open.id, lost_answer(session.id, open));
     }
     if (open.phase == Phase::in_flight) {
       co_return co_await once_durable(session, open.id, pending_answer(session.id, open));
