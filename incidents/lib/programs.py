@@ -21,10 +21,12 @@ class Program:
     """One program with a home and a project in `directory`, run as `user` (None: ourselves);
     `binary` is gavel, where it is to find one. start() may be called again: a new process, a new
     conversation, the same files. `set_up` is what its page shows, run as it stands there: the
-    hooks, Gavel's MCP server, the program itself."""
+    hooks, Gavel's MCP server, the program itself; `set_up_http` the hooks over HTTP, where the
+    program has such."""
 
     name = title = package = ""
     set_up = ()
+    set_up_http = None
     notes = ()
 
     def __init__(self, directory, binary, model_url, user=None):
@@ -98,12 +100,12 @@ class Program:
         if done.returncode != 0:
             raise RuntimeError(f"{line}: exit {done.returncode}: {done.stderr}{done.stdout}")
 
-    def hook(self, state):
+    def hook(self, state, http=False):
         """Its own tools go through the daemon of this state directory."""
         place = self.home / ".local/state/gavel"
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(state)
-        self._run(self.set_up[0])
+        self._run(self.set_up_http if http else self.set_up[0])
 
     def connect(self, state):
         """Gavel is its MCP server."""
@@ -253,7 +255,10 @@ class ClaudeCode(Program):
         "--header 'Authorization: Bearer ${GAVEL_TOKEN}'",
         "gavel run -- claude",
     )
+    set_up_http = "gavel setup claude-code --http --yes"
     notes = (
+        "Before a daemon with TLS the hooks may be requests instead of commands: "
+        "`gavel setup claude-code --http`. "
         "Run without a terminal as `claude -p`, which prints the last answer alone.",
     )
 

@@ -9,6 +9,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <csignal>
 #include <cstdio>
 
@@ -17,6 +19,7 @@
 #include "app/run_loop.hpp"
 #include "app/state_directory.hpp"
 #include "base/text.hpp"
+#include "cli/links.hpp"
 #include "core/codec.hpp"
 #include "gateway/auth.hpp"
 #include "gateway/gateway.hpp"
@@ -82,6 +85,13 @@ std::string reachable(std::string_view endpoint) {
     }
   }
   return std::string(endpoint);
+}
+
+asio::awaitable<Result<json::object>> follow_links(json::object arguments) {
+  if (const auto followed = resolve_links(arguments); !followed) {
+    co_return std::unexpected(followed.error());
+  }
+  co_return arguments;
 }
 
 // The daemon's parts, made in this order and destroyed in the reverse.
@@ -172,6 +182,10 @@ private:
     if (daemon.tls) gateway.http.tls = TlsFiles{daemon.tls->certificate, daemon.tls->key};
     gateway.api.version = kVersion;
     gateway.api.load_policy = [this] { return load_policy(options_); };
+    gateway.api.follow_links = [this](json::object arguments) {
+      // Beside the loop: a file system may take its time.
+      return asio::co_spawn(files_, follow_links(std::move(arguments)), asio::use_awaitable);
+    };
     gateway.mcp.version = kVersion;
     gateway.mcp.patience = daemon.hold_patience;
     gateway.mcp.patience_with_progress = daemon.hold_patience_with_progress;
@@ -228,6 +242,7 @@ private:
   StderrLog say_;
   OAuthFiles logins_;
   asio::io_context io_;
+  asio::thread_pool files_{1};
   asio::signal_set signals_;
   std::shared_ptr<const Policy> policy_;
   std::unique_ptr<Log> log_;

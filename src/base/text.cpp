@@ -24,6 +24,11 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
+bool is_unreserved(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+         c == '.' || c == '_' || c == '~';
+}
+
 // Length of the valid UTF-8 sequence at the start of `s`, or 0. Rejects overlong forms and
 // surrogates.
 std::size_t sequence_length(std::string_view s) {
@@ -104,6 +109,23 @@ std::string utf8_problem(std::string_view text) {
   if (at == text.size()) return {};
   return fmt::format("byte {} (0x{:02x}) is not UTF-8; send the text encoded as UTF-8", at,
                      static_cast<std::uint8_t>(text[at]));
+}
+
+std::string percent_encode(std::string_view text) {
+  static constexpr std::string_view kDigits = "0123456789ABCDEF";
+  std::string out;
+  out.reserve(text.size());
+  for (const char c : text) {
+    if (is_unreserved(c)) {
+      out += c;
+      continue;
+    }
+    const auto byte = static_cast<unsigned char>(c);
+    out += '%';
+    out += kDigits[byte >> 4];
+    out += kDigits[byte & 15];
+  }
+  return out;
 }
 
 std::string for_display(std::string_view text, std::size_t max_bytes) {

@@ -34,6 +34,12 @@ TEST(Text, Utf8) {
   EXPECT_FALSE(is_valid_utf8("\xE2\x82"));
 }
 
+TEST(Text, PercentEncodingKeepsTheUnreserved) {
+  EXPECT_EQ(percent_encode("control/agent/zo\xC3\xAB & co?"),
+            "control%2Fagent%2Fzo%C3%AB%20%26%20co%3F");
+  EXPECT_EQ(percent_encode("refund-42_x.y~"), "refund-42_x.y~");
+}
+
 TEST(Text, DisplayCannotMoveTheCursor) {
   EXPECT_EQ(for_display("a\x1b[2Jb\n", 100), "a [2Jb ");
   EXPECT_EQ(for_display("\xC2\x9B"

@@ -44,7 +44,7 @@ bool was_refused(const Client& client, const std::string& session, std::uint64_t
                  const std::string& mark) {
   if (intent == 0) return false;
   const auto found =
-      client.get(fmt::format("/v1/sessions/{}/intents/{}", url_encode(session), intent));
+      client.get(fmt::format("/v1/sessions/{}/intents/{}", percent_encode(session), intent));
   const auto* entries = found ? find_array(*found, "entries") : nullptr;
   if (entries == nullptr) return false;
   bool asked = false;
@@ -60,14 +60,40 @@ bool was_refused(const Client& client, const std::string& session, std::uint64_t
   return asked && aborted;
 }
 
+struct Asked {
+  bool blocked = false;
+  std::string said;
+};
+
+// As the program asks, outside of any `gavel run` but with its token, which nobody else gets.
+Result<Asked> ask_over_http(const Context& context, const DaemonAddress& daemon,
+                            const std::string& url, const std::string& event) {
+  if (!url.starts_with(daemon.url + "/")) {
+    return fail(ErrorCode::invalid_argument, fmt::format("it asks {} and not this daemon, {}",
+                                                         for_display(url, 200), daemon.url));
+  }
+  if (!url.starts_with("https://")) return Asked{false, "whoever listens there without TLS may"};
+  ASSIGN_OR_RETURN(const auto token, context.token(Identity::agent));
+  ASSIGN_OR_RETURN(const auto client, Client::make(daemon, token));
+  ASSIGN_OR_RETURN(const auto body, parse_json(event));
+  const auto answer = client.post(url.substr(daemon.url.size()), body, kHookPatience);
+  // What is no answer blocks.
+  if (!answer) return Asked{true, answer.error().message};
+  const auto* output = find(*answer, "hookSpecificOutput");
+  if (output == nullptr || string_or(*output, "permissionDecision") != "deny") return Asked{};
+  return Asked{true, std::string(string_or(*output, "permissionDecisionReason"))};
+}
+
 // The command as the program runs it, outside of any `gavel run`.
-Result<Ended> ask_hook(const Context& context, AgentProgram program, const FoundHooks& hooks,
-                       const std::string& mark) {
+Result<Asked> ask_command(const Context& context, const std::string& command,
+                          const std::string& event) {
   auto environment = context.world().environment;
   environment.erase("GAVEL_SESSION");
   environment.erase("GAVEL_EPOCH");
-  const auto event = forbidden_event(program, kSession, mark, context.world().directory);
-  return run_with_input({"/bin/sh", "-c", hooks.command}, environment, event, kHookPatience);
+  ASSIGN_OR_RETURN(auto ended,
+                   run_with_input({"/bin/sh", "-c", command}, environment, event, kHookPatience));
+  if (ended.code == kHookBlocks) return Asked{true, std::move(ended.err)};
+  return Asked{false, fmt::format("exit code {}", ended.code)};
 }
 
 Finding check_file(const Context& context, const Client& client, AgentProgram program,
@@ -75,24 +101,27 @@ Finding check_file(const Context& context, const Client& client, AgentProgram pr
   const auto name = to_string(program);
   Finding finding{Health::failed, fmt::format("guard {}", name), {}, {}};
   const auto again = fmt::format("gavel setup {}", name);
-  const auto ended = ask_hook(context, program, hooks, mark);
-  if (!ended) {
-    finding.text = fmt::format("{}: its hook does not answer: {}", file.string(),
-                               for_display(ended.error().message, 300));
+  const auto event = forbidden_event(program, kSession, mark, context.world().directory);
+  const auto asked = hooks.url.empty() ? ask_command(context, hooks.command, event)
+                                       : ask_over_http(context, client.address(), hooks.url, event);
+  if (!asked) {
+    finding.text = fmt::format("{}: its hook cannot be asked: {}", file.string(),
+                               for_display(asked.error().message, 300));
     finding.advice = again;
     return finding;
   }
-  if (ended->code != kHookBlocks) {
-    finding.text = fmt::format("NOT LIVE: {}: its hook let a forbidden call go on (exit code {})",
-                               file.string(), ended->code);
+  if (!asked->blocked) {
+    finding.text =
+        fmt::format("NOT LIVE: {}: its hook lets a forbidden call go on{}", file.string(),
+                    asked->said.empty() ? "" : fmt::format(" ({})", asked->said));
     finding.advice = again;
     return finding;
   }
   const auto session = fmt::format("{}/{}", name, kSession);
-  const auto intent = intent_in(ended->err, session);
+  const auto intent = intent_in(asked->said, session);
   if (!was_refused(client, session, intent, mark)) {
     finding.text = fmt::format("{}: its hook blocks, but nothing of it is in this daemon's log: {}",
-                               file.string(), for_display(ended->err, 300));
+                               file.string(), for_display(asked->said, 300));
     finding.advice =
         "agents can do nothing until it asks a daemon that runs: gavel up, or " + again;
     return finding;

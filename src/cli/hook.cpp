@@ -128,7 +128,7 @@ Result<HookReply> answer(Context& context, const HookOptions& options, AgentProg
   ASSIGN_OR_RETURN(const auto epoch, epoch_of(world));
   ASSIGN_OR_RETURN(const auto client, context.client(Identity::agent));
   const auto session = world.variable("GAVEL_SESSION").value_or(event.session);
-  const auto base = "/v1/sessions/" + url_encode(session);
+  const auto base = "/v1/sessions/" + percent_encode(session);
   switch (event.moment) {
     case HookMoment::before:
       TRY(ask(client, base, event, options, epoch));
@@ -151,12 +151,10 @@ Result<int> run_hook(Context& context, const HookOptions& options) {
   const auto program = agent_program_from(options.program);
   // One form fits all: exit code 2 blocks, whoever asks.
   HookReply reply =
-      blocking_reply(program.value_or(AgentProgram::claude_code), "Gavel: no such program");
+      blocking_reply(program.value_or(AgentProgram::claude_code), "there is no such program");
   if (program) {
     auto given = answer(context, options, *program);
-    reply = given ? std::move(*given)
-                  : blocking_reply(*program,
-                                   "Blocked by Gavel: " + for_display(given.error().message, 4000));
+    reply = given ? std::move(*given) : blocking_reply(*program, given.error().message);
   }
   world.out << reply.out << std::flush;
   world.err << reply.err << std::flush;

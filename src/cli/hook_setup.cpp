@@ -64,7 +64,20 @@ std::string closed(const std::vector<std::string>& command) {
   return line + " || exit 2";
 }
 
+// The variables that `gavel run` sets.
+constexpr std::pair<std::string_view, std::string_view> kHeaders[] = {
+    {"Authorization", "Bearer $GAVEL_TOKEN"},
+    {"Gavel-Session", "$GAVEL_SESSION"},
+    {"Gavel-Epoch", "$GAVEL_EPOCH"},
+    {"Gavel-Project", "$GAVEL_PROJECT"},
+};
+
+std::string hook_path_of(AgentProgram program) {
+  return fmt::format("/v1/hooks/{}", to_string(program));
+}
+
 bool is_ours(AgentProgram program, std::string_view element) {
+  if (has_http_hooks(program) && element.contains(hook_path_of(program))) return true;
   return element.find(fmt::format(" hook {}", to_string(program))) != std::string_view::npos &&
          element.find("|| exit 2") != std::string_view::npos;
 }
@@ -86,7 +99,24 @@ std::vector<std::string> events_of(AgentProgram program) {
   return {};
 }
 
-std::string element_for(AgentProgram program, const std::string& command) {
+std::string http_element(const std::string& url) {
+  std::string headers;
+  std::string variables;
+  for (const auto& [name, value] : kHeaders) {
+    headers += fmt::format("{}\n        \"{}\": \"{}\"", headers.empty() ? "" : ",", name, value);
+    variables +=
+        fmt::format("{}\"{}\"", variables.empty() ? "" : ", ", value.substr(value.find('$') + 1));
+  }
+  return fmt::format(
+      "{{\n  \"hooks\": [\n    {{\n      \"type\": \"http\",\n      \"url\": {},\n"
+      "      \"headers\": {{{}\n      }},\n      \"allowedEnvVars\": [{}],\n"
+      "      \"timeout\": {},\n      \"onFailure\": \"block\"\n    }}\n  ]\n}}",
+      write_json(json::value(json::string(url))), headers, variables, kTimeoutSeconds);
+}
+
+// `command` is what a shell takes.
+std::string element_for(AgentProgram program, const std::string& command, const std::string& url) {
+  if (!url.empty()) return http_element(url);
   const std::string line = write_json(json::value(json::string(command)));
   switch (program) {
     case AgentProgram::claude_code:
@@ -198,14 +228,14 @@ std::optional<FoundHooks> find_plugin(std::string_view text) {
     if (!word.is_string()) return std::nullopt;
     command.emplace_back(view(word.get_string()));
   }
-  return FoundHooks{closed(command), plugin_for(command) == text};
+  return FoundHooks{closed(command), {}, plugin_for(command) == text};
 }
 
-// The command of an element of ours.
-std::string command_in(const json::value& element) {
+// The "command" or "url" of an element of ours.
+std::string member_in(const json::value& element, std::string_view name) {
   const auto* hooks = find_array(element, "hooks");
   const bool nested = hooks != nullptr && !hooks->empty();
-  return std::string(string_or(nested ? hooks->front() : element, "command"));
+  return std::string(string_or(nested ? hooks->front() : element, name));
 }
 
 std::vector<std::string_view> lines_of(std::string_view text) {
@@ -273,15 +303,14 @@ Result<std::filesystem::path> hook_path(const World& world, AgentProgram program
   return std::filesystem::path(*home) / file.home / file.below;
 }
 
-Result<std::string> with_hooks(AgentProgram program, std::string_view text,
-                               const std::vector<std::string>& command) {
+Result<std::string> with_hooks(AgentProgram program, std::string_view text, const HookWay& way) {
   if (program == AgentProgram::opencode) {
     if (!text.empty() && !text.starts_with(kPluginMark)) {
       return fail(ErrorCode::already_exists, "it is a plugin that somebody else wrote");
     }
-    return plugin_for(command);
+    return plugin_for(way.command);
   }
-  const std::string element = element_for(program, closed(command));
+  const std::string element = element_for(program, closed(way.command), way.url);
   const auto wanted = parse_json(element);
   if (!wanted) return std::unexpected(wanted.error());
   // What stands there already, just so, is not touched.
@@ -321,7 +350,7 @@ Result<std::string> without_hooks(AgentProgram program, std::string_view text) {
 
 Result<std::optional<FoundHooks>> find_hooks(AgentProgram program, std::string_view text) {
   if (program == AgentProgram::opencode) return find_plugin(text);
-  FoundHooks found{.command = {}, .whole = true};
+  FoundHooks found{.command = {}, .url = {}, .whole = true};
   for (const auto& event : events_of(program)) {
     ASSIGN_OR_RETURN(const auto elements, elements_of(text, {"hooks", event}));
     std::size_t ours = 0;
@@ -329,12 +358,15 @@ Result<std::optional<FoundHooks>> find_hooks(AgentProgram program, std::string_v
       if (!is_ours(program, element)) continue;
       ASSIGN_OR_RETURN(const auto parsed, parse_json(element));
       // The first event is the one before a tool.
-      if (event == events_of(program).front() && ours == 0) found.command = command_in(parsed);
+      if (event == events_of(program).front() && ours == 0) {
+        found.command = member_in(parsed, "command");
+        found.url = member_in(parsed, "url");
+      }
       ++ours;
-      const auto wanted = parse_json(element_for(program, found.command));
+      const auto wanted = parse_json(element_for(program, found.command, found.url));
       found.whole = found.whole && wanted && parsed == *wanted;
     }
-    if (found.command.empty()) return std::nullopt;
+    if (found.command.empty() && found.url.empty()) return std::nullopt;
     found.whole = found.whole && ours == 1;
   }
   return found;

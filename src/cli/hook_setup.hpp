@@ -18,16 +18,21 @@ namespace gavel {
 enum class HookPlace { user, project };
 Result<std::filesystem::path> hook_path(const World& world, AgentProgram program, HookPlace place);
 
-// The file's text with Gavel's hooks in it; anything else stays as it was. `command` runs the hook
-// and is what a shell takes.
-Result<std::string> with_hooks(AgentProgram program, std::string_view text,
-                               const std::vector<std::string>& command);
+// How a program asks: by running a command, or by a request over HTTP.
+struct HookWay {
+  std::vector<std::string> command;
+  std::string url;  // of programs with such hooks, instead of the command
+};
+
+// The file's text with Gavel's hooks in it; anything else stays as it was.
+Result<std::string> with_hooks(AgentProgram program, std::string_view text, const HookWay& way);
 // Without them; empty where nothing else was in it.
 Result<std::string> without_hooks(AgentProgram program, std::string_view text);
 
 // Gavel's hooks as they stand in a file.
 struct FoundHooks {
   std::string command;  // what is run before a tool, as a shell takes it
+  std::string url;      // or asked
   bool whole = false;   // every event has it, just as with_hooks writes it
 };
 // Nothing where no tool is asked for first. Errors: those of with_hooks.

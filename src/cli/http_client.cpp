@@ -207,18 +207,4 @@ Result<HttpClient::Upgraded> HttpClient::upgrade(const HttpSend& request, std::s
   return Upgraded{std::move(answer), std::move(upgraded)};
 }
 
-std::string url_encode(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-                       c == '.' || c == '_' || c == '~' || c == '-';
-    if (plain) {
-      out += c;
-    } else {
-      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-    }
-  }
-  return out;
-}
-
 }  // namespace gavel

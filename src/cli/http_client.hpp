@@ -75,9 +75,6 @@ private:
   Endpoint endpoint_;
 };
 
-// For path segments and query values: all but [A-Za-z0-9._~-] as %XX.
-std::string url_encode(std::string_view text);
-
 inline constexpr std::uint64_t kAnswerBytesMax = 256u << 20;
 
 }  // namespace gavel

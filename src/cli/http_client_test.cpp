@@ -184,11 +184,6 @@ TEST(Client, TurnsAnErrorEventIntoAnError) {
   EXPECT_EQ(stream->next(soon()).error(), (Error{ErrorCode::not_found, "trimmed"}));
 }
 
-TEST(UrlEncode, KeepsOnlyWhatIsSafeInAPathSegment) {
-  EXPECT_EQ(url_encode("control/agent/a b"), "control%2Fagent%2Fa%20b");
-  EXPECT_EQ(url_encode("refund-42_x.y~"), "refund-42_x.y~");
-}
-
 TEST(Endpoint, UnderstandsNamesAndBothAddressFamilies) {
   EXPECT_EQ(parse_endpoint("http://127.0.0.1:7420/")->port, 7420);
   EXPECT_EQ(parse_endpoint("http://[::1]:80")->host, "::1");

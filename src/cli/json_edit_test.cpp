@@ -81,15 +81,15 @@ TEST(HookSetup, EditsAreStableAndReversible) {
     const std::string start = "{\n  \"version\": 1,\n  \"theme\": \"dark\"\n}\n";
     const std::vector<std::string> run{"/opt/my gavel/gavel", "hook",
                                        std::string(to_string(program))};
-    const auto once = with_hooks(program, start, run);
+    const auto once = with_hooks(program, start, {run, {}});
     ASSERT_TRUE(once) << once.error().message;
     EXPECT_NE(once->find("'/opt/my gavel/gavel' hook"), std::string::npos) << *once;
     EXPECT_NE(once->find("|| exit 2"), std::string::npos);
-    EXPECT_EQ(with_hooks(program, *once, run).value(), *once);
+    EXPECT_EQ(with_hooks(program, *once, {run, {}}).value(), *once);
     EXPECT_EQ(without_hooks(program, *once).value(), start);
     auto moved = run;
     moved[0] = "/usr/bin/gavel";
-    const auto other = with_hooks(program, *once, moved);
+    const auto other = with_hooks(program, *once, {moved, {}});
     ASSERT_TRUE(other);
     EXPECT_EQ(other->find("my gavel"), std::string::npos) << "the old one is replaced";
   }
@@ -100,7 +100,7 @@ TEST(HookSetup, FindsWhatItWroteAndWhetherItIsWhole) {
                              AgentProgram::cursor, AgentProgram::opencode}) {
     const std::vector<std::string> run{"/opt/my gavel/gavel", "hook",
                                        std::string(to_string(program))};
-    const auto text = with_hooks(program, "", run).value();
+    const auto text = with_hooks(program, "", {run, {}}).value();
     const auto found = find_hooks(program, text).value();
     ASSERT_TRUE(found) << text;
     EXPECT_EQ(found->command, "'/opt/my gavel/gavel' hook " + run[2] + " || exit 2");
@@ -115,6 +115,31 @@ TEST(HookSetup, FindsWhatItWroteAndWhetherItIsWhole) {
     const auto half = find_hooks(program, changed).value();
     ASSERT_TRUE(half) << changed;
     EXPECT_FALSE(half->whole) << changed;
+  }
+}
+
+TEST(HookSetup, RequestsOverHttpAndCommandsReplaceEachOther) {
+  const auto program = AgentProgram::claude_code;
+  const std::string url = "https://127.0.0.1:7420/v1/hooks/claude-code?wait=9";
+  const HookWay http{{}, url};
+  const HookWay command{{"gavel", "hook", "claude-code"}, {}};
+  const std::string start = "{\n  \"theme\": \"dark\"\n}\n";
+  const auto asks = with_hooks(program, start, http).value();
+  const auto found = find_hooks(program, asks).value();
+  ASSERT_TRUE(found) << asks;
+  EXPECT_EQ(found->url, url);
+  EXPECT_EQ(found->command, "");
+  EXPECT_TRUE(found->whole) << asks;
+  EXPECT_EQ(with_hooks(program, asks, http).value(), asks);
+  EXPECT_EQ(without_hooks(program, asks).value(), start);
+  const auto runs = with_hooks(program, asks, command).value();
+  EXPECT_EQ(runs, with_hooks(program, start, command).value());
+  EXPECT_EQ(with_hooks(program, runs, http).value(), asks);
+  // It must say that a failure blocks.
+  for (const std::string word : {"\"block\"", "$GAVEL_PROJECT", "Bearer"}) {
+    auto changed = asks;
+    changed.replace(changed.rfind(word), word.size(), word.front() == '"' ? "\"continue\"" : "x");
+    EXPECT_FALSE(find_hooks(program, changed).value()->whole) << changed;
   }
 }
 

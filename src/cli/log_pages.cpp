@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
+
 namespace gavel {
 namespace {
 
@@ -10,7 +12,7 @@ constexpr std::uint64_t kPage = 500;
 Result<json::value> page_from(const Client& client, const std::string& log, std::uint64_t from,
                               std::uint64_t limit) {
   return client.get(
-      fmt::format("/v1/sessions/{}/entries?from={}&limit={}", url_encode(log), from, limit));
+      fmt::format("/v1/sessions/{}/entries?from={}&limit={}", percent_encode(log), from, limit));
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ struct LoginCommandOptions {
 };
 
 std::string path_of(const std::string& server) {
-  return "/v1/upstreams/" + url_encode(server);
+  return "/v1/upstreams/" + percent_encode(server);
 }
 
 void show_url(Context& context, const std::string& url, bool open_browser) {

@@ -30,13 +30,13 @@ struct Driver {
 };
 
 Result<Driver> join(const Client& client, const std::string& session) {
-  const auto base = "/v1/sessions/" + url_encode(session);
+  const auto base = "/v1/sessions/" + percent_encode(session);
   auto found = client.get(base);
   if (!found && found.error().code != ErrorCode::not_found) {
     return std::unexpected(found.error());
   }
   Driver driver;
-  driver.mcp_url = fmt::format("{}/mcp?session={}", client.url(), url_encode(session));
+  driver.mcp_url = fmt::format("{}/mcp?session={}", client.url(), percent_encode(session));
   if (found) {
     driver.epoch = static_cast<std::uint64_t>(int_or(*found, "epoch", 0));
     driver.mcp_url += fmt::format("&epoch={}", driver.epoch);
@@ -49,7 +49,7 @@ Result<Driver> become_driver(const Client& client, const std::string& session,
   constexpr std::chrono::minutes kWakePatience{10};
   ASSIGN_OR_RETURN(
       const auto woken,
-      client.post("/v1/sessions/" + url_encode(session) + "/wake",
+      client.post("/v1/sessions/" + percent_encode(session) + "/wake",
                   json::object{{"client", program}, {"reason", "gavel run"}}, kWakePatience));
   return Driver{static_cast<std::uint64_t>(int_or(woken, "epoch", 0)),
                 std::string(string_or(woken, "mcp_url"))};
@@ -84,6 +84,12 @@ Result<int> run_run(Context& context, const RunOptions& options) {
     environment["GAVEL_CA"] = trust.certificate;
     environment["GAVEL_CERTIFICATE"] = trust.certificate;  // for gavel itself: this one, no other
   }
+  // Beside those that the system trusts; most agents are programs of Node or Bun.
+  if (const auto ca = environment.find("GAVEL_CA"); ca != environment.end()) {
+    environment.try_emplace("NODE_EXTRA_CA_CERTS", ca->second);
+  }
+  // Hooks over HTTP send it in a header.
+  environment["GAVEL_PROJECT"] = percent_encode(world.directory);
   environment.erase("GAVEL_EPOCH");
   if (driver->epoch > 0) environment["GAVEL_EPOCH"] = std::to_string(driver->epoch);
   if (options.session.empty()) {
@@ -102,10 +108,10 @@ Command run_command() {
   auto options = std::make_shared<RunOptions>();
   Command command("run", "run an agent on a session, its tools through Gavel");
   command.description =
-      "The agent finds GAVEL_MCP_URL and GAVEL_TOKEN (and GAVEL_SESSION, GAVEL_EPOCH, GAVEL_URL; "
-      "over TLS GAVEL_CA, the daemon's certificate) in its environment. Running again with the "
-      "same session takes it over: what is done stays "
-      "done. "
+      "The agent finds GAVEL_MCP_URL and GAVEL_TOKEN in its environment; also GAVEL_SESSION, "
+      "GAVEL_EPOCH, GAVEL_URL, GAVEL_PROJECT (this directory, percent-encoded), and over TLS "
+      "GAVEL_CA, the daemon's certificate, which NODE_EXTRA_CA_CERTS names too where it is not "
+      "set. Running again with the same session takes it over: what is done stays done. "
       "Exits with the agent's exit code.";
   command.option("--session", "S", options->session, "the session (a new one)", Values::session);
   command.flag("--no-wake", options->no_wake, "join the session's driver instead of taking over");

@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "base/text.hpp"
 #include "cli/commands.hpp"
 #include "cli/format.hpp"
 #include "cli/session_text.hpp"
@@ -25,9 +26,10 @@ Result<int> run_sessions(Context& context, const SessionsOptions& options) {
   bool more = false;
   while (sessions.size() < options.limit) {
     const auto page = std::min<std::uint64_t>(kPageMax, options.limit - sessions.size());
-    ASSIGN_OR_RETURN(const auto answer,
-                     client.get(fmt::format("/v1/sessions?prefix={}&after={}&limit={}",
-                                            url_encode(options.prefix), url_encode(after), page)));
+    ASSIGN_OR_RETURN(
+        const auto answer,
+        client.get(fmt::format("/v1/sessions?prefix={}&after={}&limit={}",
+                               percent_encode(options.prefix), percent_encode(after), page)));
     if (const auto* list = find_array(answer, "sessions")) {
       sessions.insert(sessions.end(), list->begin(), list->end());
     }

@@ -26,8 +26,29 @@ struct SetupOptions {
   bool undo = false;
   bool yes = false;
   bool show = false;
+  bool http = false;
   std::uint64_t wait = 0;  // 0: as long as the hook does by itself
 };
+
+// What the program is to ask over HTTP.
+Result<std::string> url_for(const Context& context, AgentProgram program,
+                            const SetupOptions& options) {
+  if (!has_http_hooks(program)) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("{} has no hooks over HTTP; leave out --http", to_string(program)));
+  }
+  ASSIGN_OR_RETURN(const auto daemon, context.daemon_address());
+  if (!daemon.url.starts_with("https://")) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("the daemon at {} serves no TLS: whatever listens there while it is "
+                            "down could let every call pass with an empty answer. Give it a "
+                            "certificate (daemon.tls, docs/api.md), or leave out --http",
+                            daemon.url));
+  }
+  auto url = fmt::format("{}/v1/hooks/{}", daemon.url, to_string(program));
+  if (options.wait > 0) url += fmt::format("?wait={}", options.wait);
+  return url;
+}
 
 // What the program is to run, with the options that this command was given.
 std::vector<std::string> command_for(const Context& context, AgentProgram program,
@@ -54,6 +75,26 @@ struct Change {
   std::string after;
 };
 
+Result<std::string> in_file(const fs::path& file, Result<std::string> text) {
+  if (text) return text;
+  return fail(text.error().code,
+              fmt::format("{} is not changed: {}", file.string(), text.error().message));
+}
+
+// The file's text without the hooks.
+Result<std::string> undone(const Change& change, AgentProgram program,
+                           std::vector<std::string> command) {
+  ASSIGN_OR_RETURN(auto after, in_file(change.file, without_hooks(program, change.before)));
+  HookWay way{std::move(command), {}};
+  if (const auto found = find_hooks(program, change.before); found && *found) {
+    way.url = (*found)->url;
+  }
+  // Nobody has changed it since: it becomes, byte for byte, what it was.
+  auto backup = read_text_file(change.file.string() + std::string(kBackup)).value_or("");
+  const auto redone = with_hooks(program, backup, way);
+  return redone && *redone == change.before ? std::move(backup) : std::move(after);
+}
+
 Result<Change> change_for(const Context& context, AgentProgram program,
                           const SetupOptions& options) {
   Change change;
@@ -63,20 +104,17 @@ Result<Change> change_for(const Context& context, AgentProgram program,
   if (!text && text.error().code != ErrorCode::not_found) return std::unexpected(text.error());
   change.existed = text.has_value();
   if (text) change.before = std::move(*text);
-  auto after = options.undo
-                   ? without_hooks(program, change.before)
-                   : with_hooks(program, change.before, command_for(context, program, options));
-  if (!after) {
-    return fail(after.error().code,
-                fmt::format("{} is not changed: {}", change.file.string(), after.error().message));
+  if (options.undo) {
+    ASSIGN_OR_RETURN(change.after, undone(change, program, command_for(context, program, options)));
+    return change;
   }
-  change.after = std::move(*after);
-  if (!options.undo) return change;
-  // Nobody has changed it since: it becomes, byte for byte, what it was.
-  const auto backup = read_text_file(change.file.string() + std::string(kBackup));
-  const auto redone =
-      with_hooks(program, backup.value_or(""), command_for(context, program, options));
-  if (redone && *redone == change.before) change.after = backup.value_or("");
+  HookWay way;
+  if (options.http) {
+    ASSIGN_OR_RETURN(way.url, url_for(context, program, options));
+  } else {
+    way.command = command_for(context, program, options);
+  }
+  ASSIGN_OR_RETURN(change.after, in_file(change.file, with_hooks(program, change.before, way)));
   return change;
 }
 
@@ -151,6 +189,8 @@ Command setup_command() {
   auto& program = command.argument("PROGRAM", options->program, "which program");
   program.choices = {"claude-code", "codex", "gemini", "opencode", "cursor"};
   command.flag("--here", options->here, "this project's configuration instead of your own");
+  command.flag("--http", options->http,
+               "hooks over HTTP instead of commands, for agents under gavel run (claude-code)");
   command.flag("--undo", options->undo, "take them out again");
   command.flag("--show", options->show, "only show what would change");
   command.option("--wait", "SECONDS", options->wait,

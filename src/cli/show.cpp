@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "base/text.hpp"
 #include "cli/commands.hpp"
 #include "cli/entry_text.hpp"
 #include "cli/refs.hpp"
@@ -16,7 +17,7 @@ struct ShowOptions {
 };
 
 Result<int> show_session(Context& context, const Client& client, const std::string& name) {
-  const auto base = "/v1/sessions/" + url_encode(name);
+  const auto base = "/v1/sessions/" + percent_encode(name);
   ASSIGN_OR_RETURN(const auto session, client.get(base));
   ASSIGN_OR_RETURN(const auto transcript, client.get(base + "/transcript"));
   const auto* intents = find_array(transcript, "intents");

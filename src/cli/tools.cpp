@@ -86,7 +86,7 @@ Result<int> run_tools(Context& context, const ToolsOptions& options) {
 }
 
 Result<json::value> fetch(const Client& client, const std::string& tool) {
-  return client.get("/v1/tools/" + url_encode(tool));
+  return client.get("/v1/tools/" + percent_encode(tool));
 }
 
 // The definition that `tool` has now against the accepted one, and its flags.
@@ -136,7 +136,7 @@ Result<int> run_judge(Context& context, const ToolOptions& options, bool accept)
     }
   }
   ASSIGN_OR_RETURN(const auto tool,
-                   client.post(fmt::format("/v1/tools/{}/{}", url_encode(options.tool),
+                   client.post(fmt::format("/v1/tools/{}/{}", percent_encode(options.tool),
                                            accept ? "accept" : "refuse"),
                                json::object{{"digest", digest}, {"reason", options.reason}}));
   if (context.json()) {

@@ -11,7 +11,7 @@
 namespace gavel {
 
 std::string intent_target(const IntentRef& ref) {
-  return fmt::format("/v1/sessions/{}/intents/{}", url_encode(ref.session), ref.intent);
+  return fmt::format("/v1/sessions/{}/intents/{}", percent_encode(ref.session), ref.intent);
 }
 
 std::string intent_target(const IntentRef& ref, std::string_view verb) {
@@ -67,8 +67,8 @@ Result<std::string> fate_of(const Context& context, const Client& client, const 
       return fmt::format("held: {}", for_display(wait_text(*item, context.now()), 300));
     }
   }
-  ASSIGN_OR_RETURN(const auto answer,
-                   client.get(fmt::format("/v1/sessions/{}/transcript", url_encode(ref.session))));
+  ASSIGN_OR_RETURN(const auto answer, client.get(fmt::format("/v1/sessions/{}/transcript",
+                                                             percent_encode(ref.session))));
   if (const auto* intents = find_array(answer, "intents")) {
     for (const auto& item : *intents) {
       if (int_or(item, "intent", 0) != static_cast<std::int64_t>(ref.intent)) continue;

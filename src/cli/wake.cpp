@@ -21,7 +21,7 @@ constexpr std::chrono::minutes kWakePatience{10};
 
 Result<int> run_wake(Context& context, const WakeOptions& options) {
   ASSIGN_OR_RETURN(const auto client, context.client());
-  const auto base = "/v1/sessions/" + url_encode(options.session);
+  const auto base = "/v1/sessions/" + percent_encode(options.session);
   // A name that was mistyped must not become a session.
   TRY(client.get(base));
   ASSIGN_OR_RETURN(auto woken,

@@ -171,7 +171,7 @@ Result<int> watch_session(Context& context, const Client& client, const WatchOpt
   if (!context.json()) context.print(entry_line_titles(style));
   TRY(follow(
       context, client,
-      fmt::format("/v1/sessions/{}/watch?from={}", url_encode(options.session), from), [] {},
+      fmt::format("/v1/sessions/{}/watch?from={}", percent_encode(options.session), from), [] {},
       [&](const std::string& data) -> Status {
         if (context.json()) {
           context.print(data + "\n");

@@ -25,6 +25,7 @@ Api::Api(asio::any_io_executor executor, Harness& harness, ApiOptions options)
   add("POST", "/v1/sessions/{}/permits", Access::driver, &Api::permit);
   add("POST", "/v1/sessions/{}/outcomes", Access::driver, &Api::report);
   add("POST", "/v1/sessions/{}/prompts", Access::driver, &Api::tell);
+  add("POST", "/v1/hooks/{}", Access::driver, &Api::hook, {"wait", "server"});
   add("GET", "/v1/sessions/{}/intents/{}", Access::any, &Api::intent);
   add("POST", "/v1/sessions/{}/intents/{}/vote", Access::approver, &Api::vote);
   add("POST", "/v1/sessions/{}/intents/{}/resolve", Access::approver_or_admin, &Api::resolve);

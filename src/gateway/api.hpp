@@ -1,8 +1,8 @@
 #pragma once
 // The HTTP API of docs/api.md: it turns requests into calls of the harness and its answers into
 // JSON. It holds no state of its own. One file per topic: api.cpp routes and answers,
-// api_sessions.cpp, api_control.cpp (halts, votes, policy), api_tools.cpp, api_logins.cpp
-// (people at upstream servers) and api_watch.cpp (streams).
+// api_sessions.cpp, api_control.cpp (halts, votes, policy), api_tools.cpp, api_hooks.cpp,
+// api_logins.cpp (people at upstream servers) and api_watch.cpp (streams).
 
 #include <boost/asio/any_io_executor.hpp>
 #include <functional>
@@ -15,6 +15,7 @@
 #include "gateway/api_json.hpp"
 #include "gateway/http_types.hpp"
 #include "gateway/router.hpp"
+#include "protocol/hooks.hpp"
 #include "runtime/harness.hpp"
 
 namespace gavel {
@@ -24,6 +25,9 @@ struct ApiOptions {
   std::function<Result<std::shared_ptr<const Policy>>()> load_policy = {};
   std::string version = "0.1.0";
   std::chrono::milliseconds keep_alive{10'000};  // between comments of an idle stream
+  // The arguments of a hook that came over HTTP, with symbolic links followed; unset: they stay as
+  // they are written.
+  std::function<asio::awaitable<Result<json::object>>(json::object arguments)> follow_links = {};
   // How often a stream looks whether its client is still there.
   std::chrono::milliseconds stream_step{1'000};
 };
@@ -88,6 +92,8 @@ private:
   asio::awaitable<Answer> propose(Request& request);
   asio::awaitable<Answer> permit(Request& request);
   asio::awaitable<Answer> ask(Request& request, Performer performer);
+  // Until it is answered, or the client hangs up or the server stops: the action goes on then.
+  asio::awaitable<Result<CallAnswer>> call_harness(Request& request, CallRequest call);
   asio::awaitable<Answer> report(Request& request);
   asio::awaitable<Answer> tell(Request& request);
   asio::awaitable<Answer> session_answer(LogId session);
@@ -113,6 +119,10 @@ private:
   // Of all servers, attached ones too, by name.
   asio::awaitable<Result<std::map<std::string, ToolView>>> all_tools(Caller caller);
   asio::awaitable<Result<ToolView>> tool_named(Caller caller, std::string name);
+
+  // api_hooks.cpp
+  asio::awaitable<Answer> hook(Request& request);
+  asio::awaitable<Status> answer_hook(Request& request, HookEvent event, std::chrono::seconds wait);
 
   // api_logins.cpp
   asio::awaitable<Answer> login(Request& request);

@@ -226,6 +226,12 @@ asio::awaitable<Api::Answer> Api::ask(Request& request, Performer performer) {
                                kWaitMax));
   }
   call.patience = std::chrono::steady_clock::now() + std::chrono::milliseconds(wait);
+  const auto answer = co_await call_harness(request, std::move(call));
+  if (!answer) co_return std::unexpected(answer.error());
+  co_return answer_json(*answer);
+}
+
+asio::awaitable<Result<CallAnswer>> Api::call_harness(Request& request, CallRequest call) {
   const auto session = call.session;
   request.exchange.cancel_when_ended();
   const auto running = WaitingCall::start(executor_, harness_, std::move(call));
@@ -240,12 +246,12 @@ asio::awaitable<Api::Answer> Api::ask(Request& request, Performer performer) {
                    "outcome later");
   }
   auto answer = running->take_answer();
-  if (!answer) co_return std::unexpected(answer.error());
+  if (!answer) co_return answer;
   const bool final = answer->kind == AnswerKind::result || answer->kind == AnswerKind::refused;
   if (final && answer->intent.value > 0) {
     request.delivered.emplace(session, answer->intent);
   }
-  co_return answer_json(*answer);
+  co_return answer;
 }
 
 asio::awaitable<Api::Answer> Api::report(Request& request) {

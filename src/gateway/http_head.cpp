@@ -9,9 +9,9 @@ namespace {
 
 // What is read once. Those of MCP are checked with the message (protocol/mcp_headers.hpp), Host
 // with the names that it may have (gateway/auth.hpp).
-constexpr std::array<std::string_view, 9> kSingle = {
-    "Authorization",  "Content-Length", "Content-Type",    "Gavel-Epoch",       "Gavel-Session",
-    "Mcp-Session-Id", "Origin",         "Idempotency-Key", "Transfer-Encoding",
+constexpr std::array<std::string_view, 10> kSingle = {
+    "Authorization", "Content-Length", "Content-Type", "Gavel-Epoch",     "Gavel-Project",
+    "Gavel-Session", "Mcp-Session-Id", "Origin",       "Idempotency-Key", "Transfer-Encoding",
 };
 
 std::string_view to_view(boost::beast::string_view s) {

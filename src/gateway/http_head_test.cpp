@@ -37,8 +37,8 @@ TEST(HttpHead, LengthsThatCouldBeReadInTwoWaysAreRefused) {
 
 TEST(HttpHead, WhatIsReadOnceStandsOnce) {
   for (const char* name :
-       {"Authorization", "Content-Length", "Content-Type", "Gavel-Epoch", "Gavel-Session",
-        "Mcp-Session-Id", "Origin", "Idempotency-Key", "Transfer-Encoding"}) {
+       {"Authorization", "Content-Length", "Content-Type", "Gavel-Epoch", "Gavel-Project",
+        "Gavel-Session", "Mcp-Session-Id", "Origin", "Idempotency-Key", "Transfer-Encoding"}) {
     EXPECT_EQ(verdict({{name, "1"}, {name, "1"}}),
               "the header " + std::string(name) +
                   " stands twice; send it once: two readers might take different ones");

@@ -74,7 +74,6 @@ bool equal_ignoring_case(std::string_view a, std::string_view b);
 
 // "%2F" to "/"; nothing where an escape is broken or the result is not UTF-8.
 std::optional<std::string> percent_decode(std::string_view text);
-std::string percent_encode(std::string_view text);
 
 // The decoded value of `key` in "a=1&b=2"; nothing where it is missing or broken.
 std::optional<std::string> query_value(std::string_view query, std::string_view key);

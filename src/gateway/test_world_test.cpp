@@ -10,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <fstream>
 
+#include "base/text.hpp"
 #include "gateway/auth.hpp"
 #include "log/log_testing.hpp"
 #include "policy/parse.hpp"

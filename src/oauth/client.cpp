@@ -285,7 +285,7 @@ Result<TokenRequest> token_request(FormFields fields, const ClientIdentity& clie
       break;
     case ClientAuth::secret_basic:
       request.authorization =
-          "Basic " + to_base64(form_encode(client.id) + ":" + form_encode(client.secret));
+          "Basic " + to_base64(percent_encode(client.id) + ":" + percent_encode(client.secret));
       break;
     case ClientAuth::secret_post:
       fields.emplace_back("client_id", client.id);

@@ -127,25 +127,11 @@ std::string well_known_after_path(const WebUrl& url, std::string_view name) {
   return fmt::format("{}{}/.well-known/{}", url.origin(), path, name);
 }
 
-std::string form_encode(std::string_view text) {
-  constexpr std::string_view kPlain =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-  std::string out;
-  for (const char c : text) {
-    if (kPlain.contains(c)) {
-      out += c;
-    } else {
-      fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned char>(c));
-    }
-  }
-  return out;
-}
-
 std::string form_encode(const FormFields& fields) {
   std::string out;
   for (const auto& [name, value] : fields) {
     if (!out.empty()) out += '&';
-    out.append(form_encode(name)).append("=").append(form_encode(value));
+    out.append(percent_encode(name)).append("=").append(percent_encode(value));
   }
   return out;
 }

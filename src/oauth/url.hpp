@@ -44,7 +44,6 @@ std::string well_known_after_path(const WebUrl& url, std::string_view name);
 using FormFields = std::vector<std::pair<std::string, std::string>>;
 // application/x-www-form-urlencoded, with %20 for a space, so that it is a query, too.
 std::string form_encode(const FormFields& fields);
-std::string form_encode(std::string_view text);
 // The other way round, a plus sign for a space, too. invalid_argument where it is none.
 Result<FormFields> form_decode(std::string_view text);
 inline constexpr std::size_t kFormBytesMax = 16u << 10;

@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t kHookBytesMax = 16u << 20;
 constexpr std::size_t kResultBytesMax = 64u << 10;
 constexpr std::size_t kNameMax = 100;
+constexpr std::size_t kReasonBytesMax = 4000;
 
 constexpr std::array<std::pair<AgentProgram, std::string_view>, 5> kPrograms = {{
     {AgentProgram::claude_code, "claude-code"},
@@ -124,6 +125,10 @@ Patch files_of_patch(std::string_view text) {
     }
   }
   return patch;
+}
+
+std::string blocked_because(std::string_view why) {
+  return "Blocked by Gavel: " + for_display(why, kReasonBytesMax);
 }
 
 class HookReader {
@@ -397,16 +402,36 @@ HookReply allowing_reply(AgentProgram program, HookMoment moment) {
   return reply;
 }
 
-HookReply blocking_reply(AgentProgram program, std::string_view reason) {
+HookReply blocking_reply(AgentProgram program, std::string_view why) {
   HookReply reply;
+  const auto reason = blocked_because(why);
   reply.exit_code = kHookBlocks;
-  reply.err = std::string(reason) + "\n";
+  reply.err = reason + "\n";
   if (program == AgentProgram::cursor) {
     reply.out = write_json(json::object{
                     {"permission", "deny"}, {"user_message", reason}, {"agent_message", reason}}) +
                 "\n";
   }
   return reply;
+}
+
+bool has_http_hooks(AgentProgram program) {
+  return program == AgentProgram::claude_code;
+}
+
+std::string allowing_answer() {
+  return "{}";
+}
+
+std::string blocking_answer(HookMoment moment, std::string_view why) {
+  const auto reason = blocked_because(why);
+  if (moment != HookMoment::before) {
+    return write_json(json::object{{"decision", "block"}, {"reason", reason}});
+  }
+  return write_json(
+      json::object{{"hookSpecificOutput", json::object{{"hookEventName", "PreToolUse"},
+                                                       {"permissionDecision", "deny"},
+                                                       {"permissionDecisionReason", reason}}}});
 }
 
 }  // namespace gavel

@@ -65,6 +65,12 @@ struct HookReply {
 };
 inline constexpr int kHookBlocks = 2;
 HookReply allowing_reply(AgentProgram program, HookMoment moment);
-HookReply blocking_reply(AgentProgram program, std::string_view reason);
+HookReply blocking_reply(AgentProgram program, std::string_view why);
+
+// Whether its hooks may be HTTP requests. Their answer says nothing where the call may go on, and
+// why where it may not: JSON text of a 200.
+bool has_http_hooks(AgentProgram program);
+std::string allowing_answer();
+std::string blocking_answer(HookMoment moment, std::string_view why);
 
 }  // namespace gavel

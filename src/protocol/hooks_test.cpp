@@ -206,5 +206,18 @@ TEST(Hooks, BlockingIsExitCode2ForAll) {
   EXPECT_FALSE(agent_program_from("emacs"));
 }
 
+TEST(Hooks, OverHttpSilenceLetsGoOnAndAReasonBlocks) {
+  EXPECT_TRUE(has_http_hooks(AgentProgram::claude_code));
+  EXPECT_FALSE(has_http_hooks(AgentProgram::codex));
+  EXPECT_EQ(allowing_answer(), "{}");
+  EXPECT_EQ(blocking_answer(HookMoment::before, "because"),
+            R"({"hookSpecificOutput":{"hookEventName":"PreToolUse","permissionDecision":"deny",)"
+            R"("permissionDecisionReason":"Blocked by Gavel: because"}})");
+  for (const auto moment : {HookMoment::after, HookMoment::prompt}) {
+    EXPECT_EQ(blocking_answer(moment, "because"),
+              R"({"decision":"block","reason":"Blocked by Gavel: because"})");
+  }
+}
+
 }  // namespace
 }  // namespace gavel

@@ -20,7 +20,7 @@ import pages  # noqa: E402
 from lib.gavel import find_binary  # noqa: E402
 from lib.programs import PROGRAMS  # noqa: E402
 from lib.results import update_results  # noqa: E402
-from scenarios import SCENARIOS, play  # noqa: E402
+from scenarios import SCENARIOS, concerns, play  # noqa: E402
 
 
 # Incidents whose agent is a program, each without Gavel and with it.
@@ -75,7 +75,7 @@ def main():
     verdicts = {}
     for program in programs:
         results = {}
-        for name in names:
+        for name in (each for each in names if concerns(each, program)):
             started = time.monotonic()
             try:
                 if not program.is_installed():
@@ -104,7 +104,7 @@ def main():
         options.results.mkdir(parents=True, exist_ok=True)
         (options.results / f"{program.name}.json").write_text(json.dumps(results, indent=2))
         rows = [{"program": program.name, "case": name, "verdict": verdicts[program.name, name]}
-                for name in names]
+                for name in names if (program.name, name) in verdicts]
         update_results(options.results / "verdicts.json", rows, ["program", "case"])
     print()
     print(table(verdicts, programs, names))

@@ -7,11 +7,15 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import sys
 import tempfile
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from lib.certificates import daemon_tls, make_certificate, make_daemon_certificates
 from lib.gavel import Gavel
 from lib.model import Gate, Model, behind, call, say
 from lib.process import wait_until
@@ -44,7 +48,7 @@ rules:
     effects: [destructive, irreversible]
     verdict: deny
     reason: move it to the trash instead
-daemon: {hold_patience: @PATIENCE@, hold_patience_with_progress: @PATIENCE@}
+daemon: {@TLS@hold_patience: @PATIENCE@, hold_patience_with_progress: @PATIENCE@}
 """
 CLOSED = """  - name: the list is closed
     tools: [notes__add]
@@ -68,7 +72,7 @@ class Scene:
     """One scenario with one program: a daemon, a model, the program, and what was recorded."""
 
     def __init__(self, program, binary, script, hold="1h", patience="50s", limit=None,
-                 stdio=False, edits=False):
+                 stdio=False, edits=False, http=False):
         self.directory = Path(tempfile.mkdtemp(prefix="gavel-agents-"))
         self.stack = contextlib.ExitStack()
         self.stack.callback(shutil.rmtree, self.directory, ignore_errors=True)
@@ -79,8 +83,10 @@ class Scene:
             "NOTES": self.notes,
             "HOLD": hold,
             "PATIENCE": patience,
+            "TLS": f"{daemon_tls(self.directory)}, " if http else "",
         }
         try:
+            tls = make_daemon_certificates(self.directory, "IP:127.0.0.1") if http else None
             with socket.create_server(("127.0.0.1", 0)) as free:
                 self.port = free.getsockname()[1]
             self.gavel = Gavel(
@@ -88,6 +94,7 @@ class Scene:
                 self.directory / "gavel",
                 self.policy(POLICY),
                 listen=f"127.0.0.1:{self.port}",
+                tls=tls,
             )
             self.stack.callback(self.gavel.stop)
             self.gavel.start(60)
@@ -99,7 +106,7 @@ class Scene:
             self.keep = self.program.workspace / "keep"
             self.keep.mkdir()
             (self.keep / "me.txt").write_text("kept\n")
-            self.program.hook(self.gavel.state)
+            self.program.hook(self.gavel.state, http)
             if stdio:
                 self.program.add_server("gavel", self.wrapped())
             else:
@@ -477,6 +484,59 @@ def hook_alone(make):
         yield scene
 
 
+class Stranger:
+    """Listens at a port, with another's certificate, and says yes to everything."""
+
+    def __init__(self, directory, port):
+        class Yes(BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        make_certificate(directory, "IP:127.0.0.1", "impostor", "stranger")
+        tls.load_cert_chain(directory / "impostor.pem", directory / "impostor.key")
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Yes)
+        self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def hook_http(make):
+    """Its hooks over HTTP: as `hook`; then Gavel is down and another listens at its address."""
+    gate = Gate()
+    with make(
+        lambda scene: [
+            lambda turn: scene.program.shell("cat keep/me.txt", turn),
+            lambda turn: scene.program.shell("rm -rf keep", turn),
+            behind_shell(gate, scene, "echo x > made.txt"),
+            DONE,
+        ],
+        http=True,
+    ) as scene:
+        gate.wait_reached(SECONDS_MAX)
+        scene.gavel.kill()
+        stranger = Stranger(scene.directory, scene.port)
+        gate.open()
+        scene.finish()
+        stranger.close()
+        scene.check((scene.keep / "me.txt").exists(), "the folder is still there")
+        scene.check_read(0, "kept")
+        scene.check_read(1, "move it to the trash instead")
+        made = scene.program.workspace / "made.txt"
+        scene.check(not made.exists(), "the command did not run")
+        scene.check_read(2, "certificate")
+        scene.gavel.start(60)
+        scene.check_phases("ok", "aborted")
+        yield scene
+
+
 def behind_shell(gate, scene, command):
     return lambda turn: behind(gate, scene.program.shell(command, turn))
 
@@ -498,7 +558,13 @@ SCENARIOS = {
     "hook": hook,
     "hook-edit": hook_edit,
     "hook-alone": hook_alone,
+    "hook-http": hook_http,
 }
+
+
+def concerns(name, program):
+    """Whether the program has what the scenario is about."""
+    return name != "hook-http" or program.set_up_http is not None
 
 
 def play(name, program, binary):

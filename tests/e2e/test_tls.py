@@ -4,14 +4,15 @@ TLS it does not start there."""
 import json
 import os
 import socket
-import ssl
-import subprocess
 import sys
 import unittest
 
 from support import CONFIG, HERE, LEGACY, Client, EndToEnd, Gavel
 from test_stdio import Wrapper
 
+from lib.certificates import daemon_tls, make_daemon_certificates  # isort: skip
+
+NAMES = "DNS:localhost,DNS:gavel.example"  # and no address
 # Many TLS records.
 LARGE = "grüß dich " * 4_000
 
@@ -21,52 +22,23 @@ ECHOES = """
 DAEMON = """
 daemon:
   listen: "0.0.0.0:0"
-  tls: {certificate: "@DIR@/chain.pem", key: "@DIR@/server.key"}
+  @TLS@
   hosts: [gavel.example]
 """
 
 
-def openssl(directory, *arguments):
-    subprocess.run(
-        ["openssl", *arguments],
-        cwd=directory,
-        check=True,
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-    )
-
-
-def authority(directory, name):
-    openssl(directory, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-            "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "2",
-            "-subj", f"/CN={name}")
-
-
-def make_certificates(directory):
-    """An authority, and below it the server's certificate, which names no address."""
-    authority(directory, "ca")
-    authority(directory, "stranger")
-    openssl(directory, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-            "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=gavel")
-    (directory / "names").write_text("subjectAltName=DNS:localhost,DNS:gavel.example\n")
-    openssl(directory, "x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
-            "-CAcreateserial", "-out", "server.pem", "-days", "2", "-extfile", "names")
-    chain = [(directory / name).read_text() for name in ("server.pem", "ca.pem")]
-    (directory / "chain.pem").write_text("".join(chain))
-    (directory / "server.key").chmod(0o600)
+def daemon_in(directory):
+    return DAEMON.replace("@TLS@", daemon_tls(directory))
 
 
 class Tls(EndToEnd):
     def setUp(self):
         super().setUp()
-        make_certificates(self.directory)
-        tls = ssl.create_default_context(cafile=self.directory / "ca.pem")
-        # The tests go by address, as daemon.json has it.
-        tls.check_hostname = False
+        tls = make_daemon_certificates(self.directory, NAMES)
         self.gavel = Gavel(
             self.binary,
             self.directory / "gavel",
-            self.config(CONFIG + ECHOES + DAEMON.replace("@DIR@", str(self.directory))),
+            self.config(CONFIG + ECHOES + daemon_in(self.directory)),
             listen="0.0.0.0:0",
             tls=tls,
         )
@@ -204,7 +176,7 @@ class Tls(EndToEnd):
 
 class Refusals(EndToEnd):
     def up(self, text, *options):
-        (self.directory / "gavel.yaml").write_text(text.replace("@DIR@", str(self.directory)))
+        (self.directory / "gavel.yaml").write_text(text)
         process = self.run_program(
             [self.binary, "up", "--config", self.directory / "gavel.yaml",
              "--state", self.directory / "state", *options]
@@ -228,9 +200,9 @@ class Refusals(EndToEnd):
         self.assertIn("half.yaml:2:8: daemon.tls: `key` is missing", process.out() + process.err())
 
     def test_a_key_that_others_can_read_is_refused(self):
-        make_certificates(self.directory)
+        make_daemon_certificates(self.directory, NAMES)
         (self.directory / "server.key").chmod(0o644)
-        code, said = self.up(DAEMON)
+        code, said = self.up(daemon_in(self.directory))
         self.assertEqual(code, 2, said)
         self.assertIn("server.key: mode 0644", said)
 

@@ -61,13 +61,16 @@ void check_member(std::string_view text) {
 void check_hooks(std::string_view text) {
   for (const auto program : {AgentProgram::claude_code, AgentProgram::codex, AgentProgram::gemini,
                              AgentProgram::cursor}) {
-    const std::vector<std::string> command{"/usr/bin/gavel", "hook",
-                                           std::string(to_string(program))};
-    const auto with = with_hooks(program, text, command);
-    if (!with) continue;
-    ASSERT(with_hooks(program, *with, command) == with);
-    ASSERT(without_hooks(program, *with).has_value());
-    (void)line_diff(text, *with);
+    HookWay way{{"/usr/bin/gavel", "hook", std::string(to_string(program))}, {}};
+    for (const auto* url : {"", "https://127.0.0.1:7420/v1/hooks/claude-code"}) {
+      if (*url != 0 && !has_http_hooks(program)) continue;
+      way.url = url;
+      const auto with = with_hooks(program, text, way);
+      if (!with) continue;
+      ASSERT(with_hooks(program, *with, way) == with);
+      ASSERT(without_hooks(program, *with).has_value());
+      (void)line_diff(text, *with);
+    }
   }
 }
 
