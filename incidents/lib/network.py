@@ -1,11 +1,17 @@
-"""A TCP link to the database that can lose answers.
+"""Ports of this machine, and a TCP link to the database that can lose answers.
 
-Everything that a client sends goes through at once. Once hold_answers_to(needle) is armed, the
-first connection whose request contains the needle gets no answer any more: the server has done the
+Of a Link, everything that a client sends goes through at once. Once hold_answers_to(needle) is armed,
+the first connection whose request contains the needle gets no answer any more: the server has done the
 work, and nobody learns of it. Other connections are not affected."""
 
 import socket
 import threading
+
+
+def free_port():
+    """One that nobody listens at, for a server that comes back to it."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
 
 
 class Link:

@@ -12,7 +12,7 @@ from . import gavel as gavel_module
 from . import peers
 from . import users
 from .model import Model
-from .network import Link
+from .network import Link, free_port
 from .process import Process
 from .programs import PROGRAMS
 
@@ -114,7 +114,9 @@ class World:
         text = Path(template).read_text()
         for name, value in {"PEERS": self.peers / "node_modules", **values}.items():
             text = text.replace(f"@{name.upper()}@", str(value))
-        daemon = gavel_module.Gavel(self.binary, self.path("gavel"), text)
+        # Codex has the address in its configuration, and a daemon that died comes back to it.
+        listen = f"127.0.0.1:{free_port()}"
+        daemon = gavel_module.Gavel(self.binary, self.path("gavel"), text, listen=listen)
         self.on_exit(daemon.stop)
         return daemon.start()
 

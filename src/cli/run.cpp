@@ -114,7 +114,9 @@ Command run_command() {
       "set. Running again with the same session takes it over: what is done stays done. "
       "Exits with the agent's exit code.";
   command.option("--session", "S", options->session, "the session (a new one)", Values::session);
-  command.flag("--no-wake", options->no_wake, "join the session's driver instead of taking over");
+  command.flag(
+      "--no-wake", options->no_wake,
+      "join the session's driver instead of taking over: for an agent that remembers what it did");
   command.program(options->program, "the agent and its arguments");
   command.run = [options](Context& context) { return run_run(context, *options); };
   return command;

@@ -36,7 +36,7 @@ Result<const OpenIntent*> find_open(const State& state, IntentId intent) {
 // What the key of a proposal leads to.
 struct KeyMatch {
   std::string key;
-  std::uint64_t occurrence = 0;       // of a derived key
+  std::uint64_t occurrence = 0;       // 0: not counted
   const KeyRecord* record = nullptr;  // of an earlier call with this key, to attach to or replay
 };
 
@@ -58,14 +58,24 @@ std::string derived_key(std::string_view tool, const Digest& digest, std::uint64
   return fmt::format("auto:{}:{}:{}", tool, digest.hex().substr(0, 16), occurrence);
 }
 
+// The call that was made as this repetition, in this epoch or an earlier one, whether its key was
+// derived or its program numbered it; null where there is none.
+const KeyRecord* repetition(const State& state, const Propose& command, std::uint64_t occurrence) {
+  const auto* record = state.record_of(derived_key(command.tool, command.digest, occurrence));
+  if (record == nullptr) {
+    record = state.record_of(repetition_key(command.tool, command.digest, occurrence));
+  }
+  return record;
+}
+
 // What became of the rounds that followed a call which asked for input.
 struct Rounds {
   bool unfinished = false;  // one is open, or its answer never arrived
   bool worked = false;
 };
-Rounds rounds_of(const State& state, const std::string& key) {
+Rounds rounds_of(const State& state, const KeyRecord& call) {
   Rounds rounds;
-  const std::string prefix = key + kRoundMark;
+  const std::string prefix = state.key_of.at(call.intent) + kRoundMark;
   for (auto round = state.rounds.lower_bound(prefix);
        round != state.rounds.end() && round->starts_with(prefix); ++round) {
     const KeyRecord& record = state.keys.at(*round);
@@ -96,30 +106,32 @@ const KeyRecord* unfinished_call(const State& state, const Propose& command) {
   return nullptr;
 }
 
-// A call without a key repeats the last one where that is not finished or its answer never arrived,
-// or where an earlier driver already got this far; otherwise it is a new call. What failed in an
-// earlier epoch is tried anew.
-Result<KeyMatch> match_derived(const State& state, const Propose& command) {
+// A call without a key, or with a number that is new, repeats the last one where that is not
+// finished or its answer never arrived, or where an earlier driver already got this far; otherwise
+// it is a new call. What failed in an earlier epoch is tried anew. `key` is the number; empty: one
+// is derived.
+Result<KeyMatch> match_counted(const State& state, const Propose& command) {
+  const auto match = [&](std::uint64_t occurrence, const KeyRecord* record) {
+    const bool derives = command.key.empty();
+    return KeyMatch{derives ? derived_key(command.tool, command.digest, occurrence) : command.key,
+                    occurrence, record};
+  };
   const std::uint64_t seen = occurrences_of(state, command);
   if (seen > 0) {
-    const std::string key = derived_key(command.tool, command.digest, seen);
-    const KeyRecord* last = state.record_of(key);
+    const KeyRecord* last = repetition(state, command, seen);
     if (last != nullptr && is_same_call(*last, command) &&
-        (!last->closed || !last->delivered || rounds_of(state, key).unfinished)) {
-      return KeyMatch{key, seen, last};
+        (!last->closed || !last->delivered || rounds_of(state, *last).unfinished)) {
+      return match(seen, last);
     }
   }
   for (std::uint64_t skipped = 0; skipped <= kFailedRunsMax; ++skipped) {
     const std::uint64_t occurrence = seen + 1 + skipped;
-    const std::string key = derived_key(command.tool, command.digest, occurrence);
-    const KeyRecord* earlier = state.record_of(key);
-    if (earlier == nullptr) return KeyMatch{key, occurrence, unfinished_call(state, command)};
-    const Rounds rounds = rounds_of(state, key);
+    const KeyRecord* earlier = repetition(state, command, occurrence);
+    if (earlier == nullptr) return match(occurrence, unfinished_call(state, command));
+    const Rounds rounds = rounds_of(state, *earlier);
     const bool did_not_work = earlier->closed && earlier->delivered &&
                               earlier->final != Final::ok && !rounds.unfinished && !rounds.worked;
-    if (is_same_call(*earlier, command) && !did_not_work) {
-      return KeyMatch{key, occurrence, earlier};
-    }
+    if (is_same_call(*earlier, command) && !did_not_work) return match(occurrence, earlier);
   }
   return fail(ErrorCode::too_large,
               fmt::format("{} was tried {} times with these arguments and did not work; give the "
@@ -138,12 +150,14 @@ std::string round_key(const State& state, const Propose& command) {
 }
 
 Result<KeyMatch> match_key(const State& state, const Propose& command) {
-  if (command.key.empty() && !command.round_of) return match_derived(state, command);
+  if (command.key.empty() && !command.round_of) return match_counted(state, command);
   const std::string key = command.round_of ? round_key(state, command) : command.key;
   const KeyRecord* earlier = state.record_of(key);
   if (earlier == nullptr) {
-    const bool may_repeat = command.key_source == KeySource::call_id && !command.round_of;
-    return KeyMatch{key, 0, may_repeat ? unfinished_call(state, command) : nullptr};
+    // What programs do by themselves, each numbers once.
+    const bool counts = command.key_source == KeySource::call_id && !command.round_of;
+    if (counts && !command.elsewhere) return match_counted(state, command);
+    return KeyMatch{key, 0, nullptr};
   }
   if (!is_same_call(*earlier, command)) {
     return fail(

@@ -169,7 +169,9 @@ struct IntentProposed {
   Duration timeout{0};
   std::uint64_t attempts_max = 1;
   bool has_probe = false;
-  std::uint64_t occurrence = 0;  // of a derived key: which repetition of the same call, from 1
+  // Which repetition of the same call in its epoch, from 1; 0: it is not counted (a client's own
+  // key, a round, what clients do by themselves).
+  std::uint64_t occurrence = 0;
   // The client acts itself (its own shell, its own files): a commit is leave to act, an attempt is
   // leave that was taken, and the outcome is what the client reports.
   bool elsewhere = false;
@@ -353,7 +355,7 @@ struct Replayed {
   static constexpr std::uint16_t kKind = 10;
   static constexpr std::string_view kName = "replayed";
   IntentId intent;
-  std::uint64_t occurrence = 0;  // of a derived key: the repetition that this call was in its epoch
+  std::uint64_t occurrence = 0;  // the repetition that this call was in its epoch; 0: not counted
   std::string key;               // the later call's, where it is another; the intent's from here on
 
   static auto fields(auto& v, auto& self) {

@@ -37,7 +37,10 @@ public:
     if (state_.epoch.value == 0 || entry_.epoch != state_.epoch) return false;
     if (entry_.author != proposal.requester) return false;
     if (proposal.key.empty() || state_.record_of(proposal.key) != nullptr) return false;
-    if (proposal.key_source == KeySource::derived &&
+    const bool derived = proposal.key_source == KeySource::derived;
+    // Logs from before these were counted have none.
+    const bool numbered = proposal.key_source == KeySource::call_id && proposal.occurrence > 0;
+    if ((derived || numbered) &&
         !count_occurrence(proposal.tool, proposal.digest, proposal.occurrence)) {
       return false;
     }
@@ -51,6 +54,12 @@ public:
     record.digest = proposal.digest;
     record.tool = proposal.tool;
     add_key(state_, proposal.key, std::move(record));
+    if (numbered) {
+      auto repetition = repetition_key(proposal.tool, proposal.digest, proposal.occurrence);
+      if (state_.record_of(repetition) == nullptr) {
+        state_.joined.emplace(std::move(repetition), open.id);
+      }
+    }
     state_.open.emplace(open.id, std::move(open));
     ++state_.counters.intents;
     return true;

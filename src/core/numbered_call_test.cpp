@@ -65,7 +65,7 @@ TEST(NumberedCall, KeepsTheNumbersOfAllThatWaitedForIt) {
   }
   world.apply(decide(world.state, outcome(world, first.intent, OutcomeKind::ok)).value());
   world.apply(mark_delivered(world.state, first.intent, world.now));
-  EXPECT_EQ(world.state.joined.size(), 2u);
+  EXPECT_EQ(world.state.joined.size(), 3u) << "two numbers, and which repetition it was";
   EXPECT_TRUE(world.folds_to_itself());
   EXPECT_EQ(decode_snapshot(encode_snapshot(world.state)).value(), world.state);
   for (const char* number : {"1", "2", "3"}) {
@@ -112,6 +112,92 @@ TEST(NumberedCall, AndOneWithoutANumberAreTwoOnceItIsFinished) {
   const auto own = world.propose(keyed);
   EXPECT_EQ(world.propose(plain).intent, other.intent) << "a client's key is an action of its own";
   EXPECT_NE(own.intent, other.intent);
+}
+
+// Makes the call and gives its answer.
+IntentId done(TestWorld& world, const Propose& call, OutcomeKind kind = OutcomeKind::ok) {
+  const auto proposed = world.propose(call);
+  if (proposed.disposition != Disposition::dispatch) return proposed.intent;
+  world.apply(decide(world.state, outcome(world, proposed.intent, kind)).value());
+  world.apply(mark_delivered(world.state, proposed.intent, world.now));
+  return proposed.intent;
+}
+
+void wake(TestWorld& world) {
+  world.apply(decide(world.state, Elect{Principal{"agent"}, "died", world.now}).value());
+}
+
+TEST(NumberedCall, OfANewDriverMeetsTheSameRepetitionOfAnEarlierOne) {
+  TestWorld world;
+  const auto first = done(world, numbered(world, "1"));
+  const auto second = done(world, numbered(world, "2"));
+  EXPECT_NE(first, second) << "within an epoch a new number is a new call";
+  wake(world);
+  EXPECT_EQ(world.propose(numbered(world, "a1")).disposition, Disposition::replay);
+  EXPECT_EQ(world.propose(numbered(world, "a1")).intent, first) << "sent again, it is the same";
+  EXPECT_EQ(done(world, numbered(world, "a2")), second);
+  const auto third = done(world, numbered(world, "a3"));
+  EXPECT_GT(third, second) << "further than anyone got";
+  EXPECT_TRUE(world.folds_to_itself());
+  EXPECT_EQ(decode_snapshot(encode_snapshot(world.state)).value(), world.state);
+  wake(world);
+  for (const auto& [number, intent] : {std::pair{"b1", first}, {"b2", second}, {"b3", third}}) {
+    EXPECT_EQ(done(world, numbered(world, number)), intent);
+  }
+  EXPECT_TRUE(world.folds_to_itself());
+}
+
+TEST(NumberedCall, OfANewDriverWaitsForWhatIsStillOpen) {
+  for (const bool lost : {false, true}) {
+    TestWorld world;
+    const auto first = done(world, numbered(world, "1"));
+    const auto open = world.propose(numbered(world, "2")).intent;
+    if (lost) world.apply(decide(world.state, outcome(world, open, OutcomeKind::unknown)).value());
+    wake(world);
+    EXPECT_EQ(done(world, numbered(world, "a1")), first);
+    const auto again = world.propose(numbered(world, "a2"));
+    EXPECT_EQ(again.disposition, Disposition::attach);
+    EXPECT_EQ(again.intent, open);
+    EXPECT_TRUE(world.folds_to_itself());
+  }
+}
+
+TEST(NumberedCall, OfANewDriverIsTriedAnewWhereItFailed) {
+  TestWorld world;
+  const auto failed = done(world, numbered(world, "1"), OutcomeKind::failed);
+  const auto worked = done(world, numbered(world, "2"));
+  wake(world);
+  EXPECT_EQ(done(world, numbered(world, "a1")), worked);
+  EXPECT_GT(done(world, numbered(world, "a2")), worked);
+  EXPECT_LT(failed, worked);
+  EXPECT_TRUE(world.folds_to_itself());
+}
+
+TEST(NumberedCall, AndOneWithoutANumberMeetAcrossDrivers) {
+  TestWorld world;
+  const auto plain = [&] { return world.call("t__call", "{}", Verdict::allow, Effect::write); };
+  const auto first = done(world, numbered(world, "1"));
+  const auto second = done(world, plain());
+  EXPECT_NE(first, second);
+  wake(world);
+  EXPECT_EQ(done(world, plain()), first);
+  EXPECT_EQ(done(world, numbered(world, "a2")), second);
+  EXPECT_TRUE(world.folds_to_itself());
+}
+
+TEST(NumberedCall, OfALogThatDidNotCountThemIsNew) {
+  TestWorld world;
+  const auto first = done(world, numbered(world, "1"));
+  for (auto& entry : world.log) {
+    if (auto* proposal = std::get_if<IntentProposed>(&entry.body)) proposal->occurrence = 0;
+  }
+  State old;
+  old.session = world.state.session;
+  for (const auto& entry : world.log) EXPECT_EQ(fold(old, entry), Folded::applied);
+  world.state = old;
+  wake(world);
+  EXPECT_NE(done(world, numbered(world, "a1")), first);
+  EXPECT_TRUE(world.folds_to_itself());
 }
 
 TEST(NumberedCall, OtherArgumentsAndKeysOfAClientAreOtherActions) {

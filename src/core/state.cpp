@@ -1,5 +1,7 @@
 #include "core/state.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace gavel {
@@ -53,6 +55,11 @@ std::uint64_t saturating_sum(std::uint64_t a, std::uint64_t b) {
 Duration saturating_sum(Duration a, Duration b) {
   constexpr Duration kMost{kTimeMaxMs};
   return a > kMost - std::min(b, kMost) ? kMost : a + b;
+}
+
+std::string repetition_key(std::string_view tool, const Digest& arguments,
+                           std::uint64_t occurrence) {
+  return fmt::format("nth:{}:{}:{}", tool, arguments.hex().substr(0, 16), occurrence);
 }
 
 void add_key(State& state, std::string key, KeyRecord record) {

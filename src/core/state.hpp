@@ -160,10 +160,11 @@ struct State {
   // These four grow with every call, and every call looks into each: by hash, without an order.
   std::unordered_map<std::string, KeyRecord> keys;
   std::unordered_map<IntentId, std::string> key_of;  // the other way round
-  // Further keys of intents: of later calls that were given their answers.
+  // Further keys of intents: of later calls that were given their answers, and which repetition a
+  // call was that its program numbered (repetition_key).
   std::unordered_map<std::string, IntentId> joined;
-  // Derived keys: how often each call (digest of tool and canonical arguments) was made in this
-  // epoch.
+  // How often each call (digest of tool and canonical arguments) was made in this epoch, with a
+  // derived key or a number.
   std::unordered_map<Digest, std::uint64_t> occurrences;
   // Intents by call (digest of tool and canonical arguments) that are open, or whose answer never
   // arrived: those of `keys` that are not closed and delivered.
@@ -235,6 +236,11 @@ bool is_confirmed(const OpenIntent& intent);
 
 // The key of State::occurrences.
 Digest call_digest(std::string_view tool, const Digest& arguments);
+
+// Under this key of State::joined stands the call that was made as this repetition, where its own
+// key is the number that its program gave it.
+std::string repetition_key(std::string_view tool, const Digest& arguments,
+                           std::uint64_t occurrence);
 
 // Whether a write must wait until the probes of earlier ones agree (read-your-writes).
 bool must_settle_first(const State& state, Effect effect);

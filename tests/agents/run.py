@@ -24,7 +24,7 @@ from scenarios import SCENARIOS, concerns, play  # noqa: E402
 
 
 # Incidents whose agent is a program, each without Gavel and with it.
-INCIDENTS = {f"incident-{number}": number for number in (1, 2, 16)}
+INCIDENTS = {f"incident-{number}": number for number in (1, 2, 9, 16)}
 
 
 def play_incident(name, program, binary):

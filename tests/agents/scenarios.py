@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import shutil
-import socket
 import ssl
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 from lib.certificates import daemon_tls, make_certificate, make_daemon_certificates
 from lib.gavel import Gavel
 from lib.model import Gate, Model, behind, call, say
+from lib.network import free_port
 from lib.process import wait_until
 from lib.programs import SECONDS_MAX
 
@@ -87,8 +87,7 @@ class Scene:
         }
         try:
             tls = make_daemon_certificates(self.directory, "IP:127.0.0.1") if http else None
-            with socket.create_server(("127.0.0.1", 0)) as free:
-                self.port = free.getsockname()[1]
+            self.port = free_port()
             self.gavel = Gavel(
                 binary,
                 self.directory / "gavel",

@@ -271,6 +271,26 @@ class Sessions(EndToEnd):
         replays = wait_until(lambda: self.gavel.of_kind("work", "replayed"), "it is recorded", 5)
         self.assertEqual(len(replays), 1)
 
+    def test_a_new_driver_that_numbers_its_calls_is_given_what_was_done(self):
+        """As Claude Code and Codex do, each in its own words."""
+        def number(client, call):
+            return client.legacy("tools/call", {
+                "name": "box__append", "arguments": {"text": "one"},
+                "_meta": {"claudecode/toolUseId": call} if call[0] == "t" else {"callId": call},
+            })
+
+        for epoch, prefix in enumerate(("toolu", "call", "toolu2"), 1):
+            if epoch > 1:
+                self.gavel.api("POST", "/v1/sessions/work/wake", {"reason": "test"})
+            client = self.client(self.gavel, "work", epoch=epoch)
+            client.initialize()
+            for count in (1, 2, 2):
+                reply = number(client, f"{prefix}{count}")
+                self.assertEqual(reply.text, "appended", reply.body)
+            self.assertEqual(self.effects(), ["one", "one"], f"epoch {epoch}")
+        number(client, "toolu23")
+        self.assertEqual(self.effects(), ["one"] * 3, "further than anyone got")
+
     def test_the_same_call_twice_on_purpose_acts_twice(self):
         client = self.client(self.gavel, "work", epoch=1)
         self.call(client, "one")

@@ -22,6 +22,8 @@ DOORS = (
      {"driver"}),
     ("POST", "/v1/sessions/target/outcomes", {"intent": 3, "kind": "ok"}, {"driver"}),
     ("POST", "/v1/sessions/target/prompts", {"text": "go on"}, {"driver"}),
+    ("POST", "/v1/hooks/claude-code",
+     {"hook_event_name": "UserPromptSubmit", "session_id": "x", "prompt": "go on"}, {"driver"}),
     ("POST", "/v1/sessions/target/intents/3/vote", {"verdict": "allow", "digest": DIGEST},
      {"approver"}),
     ("POST", "/v1/sessions/target/intents/3/resolve", {"kind": "ok"}, {"approver", "admin"}),
