@@ -385,10 +385,19 @@ void Auditor::answered(const Asked& asked, const CallAnswer& answer) {
       intent->proposal.digest != digest_of(asked.arguments)) {
     return complain("answers", name + " answers another call");
   }
-  if (!asked.elsewhere && ((!asked.key.empty() && intent->proposal.key != asked.key) ||
-                           (asked.key.empty() && !asked.call_id.empty() &&
-                            intent->proposal.key != "call:" + asked.call_id))) {
+  const bool keyed = !asked.key.empty();
+  if (!asked.elsewhere && keyed && intent->proposal.key != asked.key) {
     return complain("answers", name + " has another key than the call");
+  }
+  if (!asked.elsewhere && !keyed && !asked.call_id.empty()) {
+    const auto& first =
+        numbered_.try_emplace(asked.session.value + " " + asked.call_id, answer.intent)
+            .first->second;
+    if (first != answer.intent) {
+      return complain("answers", fmt::format("{} answers the call {} that was #{} before", name,
+                                             asked.call_id, first.value));
+    }
+    if ("call:" + asked.call_id != intent->proposal.key) ++coverage_["answer: by another number"];
   }
   check_result(asked, answer, *intent);
 }

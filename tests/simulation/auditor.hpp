@@ -154,8 +154,9 @@ private:
   std::map<AppendId, Digest> taken_;                         // by the engine, all of each
   std::map<std::pair<std::string, std::uint64_t>, Ledger> ledger_;
   std::map<std::string, std::set<std::uint64_t>> key_acts_;  // client keys: intents that acted
-  std::set<std::string> asked_for_;                          // session, tool, arguments
-  std::map<std::string, std::int64_t> wanted_;               // what is still to happen, at most
+  std::map<std::string, IntentId> numbered_;    // session and number of a call: what answered it
+  std::set<std::string> asked_for_;             // session, tool, arguments
+  std::map<std::string, std::int64_t> wanted_;  // what is still to happen, at most
   std::set<Cast> casts_;
   std::set<std::tuple<std::string, std::uint64_t, OutcomeKind>> resolutions_;
   std::map<std::string, bool> said_;  // whether it is durable

@@ -49,6 +49,7 @@ constexpr std::array kOwn = {
     "agent: resolves and may not",
     "agent: resumes everything and may not",
     "agent: votes and may not",
+    "answer: by another number",
     "answer: granted",
     "answer: pending",
     "answer: refused",

@@ -6,6 +6,15 @@
 #include "world.hpp"
 
 namespace gavel::simulation {
+namespace {
+
+// A program that runs again, or a model that calls again, numbers anew.
+void renumber(Asked& asked, std::uint64_t run) {
+  if (asked.call_id.empty()) return;
+  asked.call_id = fmt::format("{}.{}", asked.call_id.substr(0, asked.call_id.find('.')), run);
+}
+
+}  // namespace
 
 void World::take(const Step& step) {
   if (resting_) return;
@@ -89,11 +98,12 @@ void World::take_agent_step(const Step& step, Rng rng) {
     case StepKind::same_call: {
       for (const auto& earlier : agent.history) {
         const ToolFacts* facts = find_tool(earlier.asked.tool);
-        const bool named = !earlier.asked.key.empty() || !earlier.asked.call_id.empty();
-        if (named || facts == nullptr || facts->has_probe || !rng.one_in(3)) continue;
+        const bool keyed = !earlier.asked.key.empty();
+        if (keyed || facts == nullptr || facts->has_probe || !rng.one_in(3)) continue;
         auditor_.wanted(earlier.asked);
         agent.todo.push_back(earlier);
         agent.todo.back().tries = 0;
+        renumber(agent.todo.back().asked, 1'000'000 + step.number);
         return pump(index);
       }
       return;
@@ -139,6 +149,7 @@ void World::take_agent_step(const Step& step, Rng rng) {
       for (auto& done : std::exchange(agent.history, {})) {
         done.tries = 0;
         if (is_new) auditor_.wanted(done.asked);
+        renumber(done.asked, agent.life);
         if (!done.asked.elsewhere) agent.todo.push_back(std::move(done));
       }
       agent.busy = true;
