@@ -53,14 +53,9 @@ TEST(Redactor, KnowsTokensBesideWhatWasGiven) {
 }
 
 // A server that says its secret on every way there is.
-class Chatterbox final : public Upstream {
+class Chatterbox final : public TestUpstream {
 public:
-  const std::string& name() const override { return name_; }
-  asio::awaitable<Result<json::object>> capabilities(SteadyTime) override {
-    co_return json::object{};
-  }
-  UpstreamStatus status() const override { return {}; }
-  asio::awaitable<void> close() override { co_return; }
+  Chatterbox() : TestUpstream("chatterbox") {}
   asio::awaitable<UpstreamReply> request(UpstreamRequest request) override {
     request.caller.on_progress(R"({"message":"sesame-open"})");
     request.caller.on_log(R"({"data":"sesame-open"})");
@@ -71,9 +66,6 @@ public:
     reply.error.message = "sesame-open";
     co_return reply;
   }
-
-private:
-  std::string name_ = "chatterbox";
 };
 
 TEST(RedactingUpstream, NothingThatItSaysHoldsASecret) {

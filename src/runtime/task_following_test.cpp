@@ -14,17 +14,12 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 // Answers what it is asked about a task with what the test lays out, one after another.
-class TaskServer final : public Upstream {
+class TaskServer final : public TestUpstream {
 public:
+  TaskServer() : TestUpstream("s") {}
   std::deque<UpstreamReply> replies;
   std::vector<std::string> asked;  // method and params
 
-  const std::string& name() const override { return name_; }
-  UpstreamStatus status() const override { return {}; }
-  asio::awaitable<void> close() override { co_return; }
-  asio::awaitable<Result<json::object>> capabilities(SteadyTime) override {
-    co_return json::object{};
-  }
   asio::awaitable<UpstreamReply> request(UpstreamRequest request) override {
     EXPECT_TRUE(request.follows_tasks);
     asked.push_back(fmt::format("{} {}", request.method, request.params));
@@ -35,9 +30,6 @@ public:
     }
     co_return reply;
   }
-
-private:
-  std::string name_ = "s";
 };
 
 UpstreamReply says(std::string status, std::string more = {}) {

@@ -21,8 +21,9 @@ public:
 };
 
 // A server that answers any list with pages of one tool each.
-class PagedServer final : public Upstream {
+class PagedServer final : public TestUpstream {
 public:
+  PagedServer() : TestUpstream("paged") {}
   // The cursor after this one; empty after the last page.
   std::function<std::string(const std::string& cursor)> after = [](const std::string&) {
     return std::string();
@@ -31,12 +32,6 @@ public:
   std::size_t tools_per_page = 1;
   std::size_t asked = 0;
 
-  const std::string& name() const override { return name_; }
-  UpstreamStatus status() const override { return {}; }
-  asio::awaitable<void> close() override { co_return; }
-  asio::awaitable<Result<json::object>> capabilities(SteadyTime) override {
-    co_return json::object{};
-  }
   asio::awaitable<UpstreamReply> request(UpstreamRequest request) override {
     const std::string cursor(json_unquote(json_slice(request.params, {"cursor"})).value_or(""));
     json::array tools;
@@ -53,9 +48,6 @@ public:
     reply.result = write_json(page);
     co_return reply;
   }
-
-private:
-  std::string name_ = "paged";
 };
 
 class ListingTest : public testing::Test {

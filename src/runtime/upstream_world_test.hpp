@@ -111,6 +111,21 @@ public:
   asio::io_context io;
 };
 
+// A server that a test writes: request() is its own.
+class TestUpstream : public Upstream {
+public:
+  explicit TestUpstream(std::string name) : name_(std::move(name)) {}
+  const std::string& name() const override { return name_; }
+  UpstreamStatus status() const override { return {}; }
+  asio::awaitable<void> close() override { co_return; }
+  asio::awaitable<Result<json::object>> capabilities(SteadyTime) override {
+    co_return json::object{};
+  }
+
+private:
+  std::string name_;
+};
+
 inline std::string fixture_server(const std::string& name) {
   const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
   return (root / "tests" / "fixtures" / "servers" / name).string();
