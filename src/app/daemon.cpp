@@ -9,11 +9,10 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <boost/asio/thread_pool.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <csignal>
 #include <cstdio>
 
+#include "app/file_lookups.hpp"
 #include "app/machine.hpp"
 #include "app/oauth_files.hpp"
 #include "app/run_loop.hpp"
@@ -85,13 +84,6 @@ std::string reachable(std::string_view endpoint) {
     }
   }
   return std::string(endpoint);
-}
-
-asio::awaitable<Result<json::object>> follow_links(json::object arguments) {
-  if (const auto followed = resolve_links(arguments); !followed) {
-    co_return std::unexpected(followed.error());
-  }
-  co_return arguments;
 }
 
 // The daemon's parts, made in this order and destroyed in the reverse.
@@ -183,8 +175,7 @@ private:
     gateway.api.version = kVersion;
     gateway.api.load_policy = [this] { return load_policy(options_); };
     gateway.api.follow_links = [this](json::object arguments) {
-      // Beside the loop: a file system may take its time.
-      return asio::co_spawn(files_, follow_links(std::move(arguments)), asio::use_awaitable);
+      return lookups_.look_up(std::move(arguments));
     };
     gateway.mcp.version = kVersion;
     gateway.mcp.patience = daemon.hold_patience;
@@ -242,7 +233,7 @@ private:
   StderrLog say_;
   OAuthFiles logins_;
   asio::io_context io_;
-  asio::thread_pool files_{1};
+  FileLookups lookups_{io_.get_executor(), resolve_links};
   asio::signal_set signals_;
   std::shared_ptr<const Policy> policy_;
   std::unique_ptr<Log> log_;

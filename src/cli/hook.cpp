@@ -20,13 +20,12 @@ constexpr std::size_t kEventBytesMax = 16u << 20;
 constexpr std::chrono::seconds kAnswerMargin{15};
 // Beyond that the process ends by itself, long before the program stops waiting for its hook.
 constexpr unsigned kLifeMarginSeconds = 30;
-constexpr std::uint64_t kWaitMax = 240;
 
 struct HookOptions {
   std::string program;
   std::string project;
   std::string server = "gavel";
-  std::uint64_t wait = 50;
+  std::uint64_t wait = kHookWaitSeconds;
 };
 
 Result<std::string> read_event(std::istream& in) {
@@ -113,8 +112,9 @@ Status tell_prompt(const Client& client, const std::string& base, const HookEven
 
 Result<HookReply> answer(Context& context, const HookOptions& options, AgentProgram program) {
   auto& world = context.world();
-  if (options.wait > kWaitMax) {
-    return fail(ErrorCode::invalid_argument, fmt::format("--wait is at most {}", kWaitMax));
+  if (options.wait > kHookWaitSecondsMax) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("--wait is at most {}", kHookWaitSecondsMax));
   }
   ASSIGN_OR_RETURN(const auto text, read_event(world.in));
   HookSettings settings;
@@ -146,7 +146,8 @@ Result<HookReply> answer(Context& context, const HookOptions& options, AgentProg
 Result<int> run_hook(Context& context, const HookOptions& options) {
   auto& world = context.world();
   if (world.limit_life) {
-    world.limit_life(static_cast<unsigned>(std::min(options.wait, kWaitMax)) + kLifeMarginSeconds);
+    world.limit_life(static_cast<unsigned>(std::min(options.wait, kHookWaitSecondsMax)) +
+                     kLifeMarginSeconds);
   }
   const auto program = agent_program_from(options.program);
   // One form fits all: exit code 2 blocks, whoever asks.

@@ -76,8 +76,27 @@ std::string hook_path_of(AgentProgram program) {
   return fmt::format("/v1/hooks/{}", to_string(program));
 }
 
+std::string_view path_of_url(std::string_view url) {
+  const auto scheme = url.find("://");
+  const auto path = scheme == std::string_view::npos ? scheme : url.find('/', scheme + 3);
+  if (path == std::string_view::npos) return {};
+  return url.substr(path, url.find('?') - path);
+}
+
+// Somebody else's hook may have the same path.
+bool is_our_request(AgentProgram program, std::string_view element) {
+  const auto parsed = parse_json(element);
+  const auto* hooks = parsed ? find_array(*parsed, "hooks") : nullptr;
+  if (!has_http_hooks(program) || hooks == nullptr || hooks->size() != 1) return false;
+  const auto& hook = hooks->front();
+  const auto* headers = find_object(hook, "headers");
+  return string_or(hook, "type") == "http" &&
+         path_of_url(string_or(hook, "url")) == hook_path_of(program) && headers != nullptr &&
+         headers->contains("Gavel-Session");
+}
+
 bool is_ours(AgentProgram program, std::string_view element) {
-  if (has_http_hooks(program) && element.contains(hook_path_of(program))) return true;
+  if (is_our_request(program, element)) return true;
   return element.find(fmt::format(" hook {}", to_string(program))) != std::string_view::npos &&
          element.find("|| exit 2") != std::string_view::npos;
 }

@@ -1,5 +1,6 @@
 #include "cli/json_edit.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "cli/hook_setup.hpp"
@@ -135,6 +136,16 @@ TEST(HookSetup, RequestsOverHttpAndCommandsReplaceEachOther) {
   const auto runs = with_hooks(program, asks, command).value();
   EXPECT_EQ(runs, with_hooks(program, start, command).value());
   EXPECT_EQ(with_hooks(program, runs, http).value(), asks);
+  // What others ask is theirs.
+  for (
+      const auto* other :
+      {R"({"type":"http","url":"https://audit.example.com/v1/hooks/claude-code"})",
+       R"({"type":"command","command":"curl https://x/v1/hooks/claude-code-audit"})",
+       R"({"type":"http","url":"https://x/v1/hooks/claude-code2","headers":{"Gavel-Session":""}})"}) {
+    const auto text = fmt::format(R"({{"hooks":{{"PreToolUse":[{{"hooks":[{}]}}]}}}})", other);
+    EXPECT_EQ(without_hooks(program, text).value(), text);
+    EXPECT_FALSE(find_hooks(program, text).value()) << text;
+  }
   // It must say that a failure blocks.
   for (const std::string word : {"\"block\"", "$GAVEL_PROJECT", "Bearer"}) {
     auto changed = asks;

@@ -149,6 +149,10 @@ Status write_change(const Change& change, const SetupOptions& options) {
 }
 
 Result<int> run_setup(Context& context, const SetupOptions& options) {
+  if (options.wait > kHookWaitSecondsMax) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("--wait is at most {}", kHookWaitSecondsMax));
+  }
   const auto program = agent_program_from(options.program);
   if (!program) return fail(ErrorCode::invalid_argument, "no such program");
   ASSIGN_OR_RETURN(auto change, change_for(context, *program, options));

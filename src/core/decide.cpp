@@ -7,12 +7,11 @@
 #include <set>
 
 #include "core/control_budget.hpp"
+#include "core/key_match.hpp"
 #include "core/plan.hpp"
 
 namespace gavel {
 namespace {
-
-constexpr std::string_view kNumbered = "call:";
 
 constexpr std::string_view kDecider = "gavel";
 
@@ -33,143 +32,6 @@ Result<const OpenIntent*> find_open(const State& state, IntentId intent) {
   return &open->second;
 }
 
-// What the key of a proposal leads to.
-struct KeyMatch {
-  std::string key;
-  std::uint64_t occurrence = 0;       // 0: not counted
-  const KeyRecord* record = nullptr;  // of an earlier call with this key, to attach to or replay
-};
-
-// A derived key holds 64 bits of the digest, and a client may give a key that looks derived.
-bool is_same_call(const KeyRecord& record, const Propose& command) {
-  return record.tool == command.tool && record.digest == command.digest;
-}
-
-// How often the call was made in this epoch.
-std::uint64_t occurrences_of(const State& state, std::string_view tool, const Digest& digest) {
-  const auto counted = state.occurrences.find(call_digest(tool, digest));
-  return counted == state.occurrences.end() ? 0 : counted->second;
-}
-std::uint64_t occurrences_of(const State& state, const Propose& command) {
-  return occurrences_of(state, command.tool, command.digest);
-}
-
-std::string derived_key(std::string_view tool, const Digest& digest, std::uint64_t occurrence) {
-  return fmt::format("auto:{}:{}:{}", tool, digest.hex().substr(0, 16), occurrence);
-}
-
-// The call that was made as this repetition, in this epoch or an earlier one, whether its key was
-// derived or its program numbered it; null where there is none.
-const KeyRecord* repetition(const State& state, const Propose& command, std::uint64_t occurrence) {
-  const auto* record = state.record_of(derived_key(command.tool, command.digest, occurrence));
-  if (record == nullptr) {
-    record = state.record_of(repetition_key(command.tool, command.digest, occurrence));
-  }
-  return record;
-}
-
-// What became of the rounds that followed a call which asked for input.
-struct Rounds {
-  bool unfinished = false;  // one is open, or its answer never arrived
-  bool worked = false;
-};
-Rounds rounds_of(const State& state, const KeyRecord& call) {
-  Rounds rounds;
-  const std::string prefix = state.key_of.at(call.intent) + kRoundMark;
-  for (auto round = state.rounds.lower_bound(prefix);
-       round != state.rounds.end() && round->starts_with(prefix); ++round) {
-    const KeyRecord& record = state.keys.at(*round);
-    rounds.unfinished |= !record.closed || !record.delivered;
-    rounds.worked |= record.closed && record.final == Final::ok;
-  }
-  return rounds;
-}
-
-// A program numbers its calls, and a model that calls again gets a new number: it repeats the same
-// call that is not finished, or whose answer never arrived, as a call without a key does. So does a
-// call without a number: another program may have gone on with the session. Null where there is
-// none.
-const KeyRecord* unfinished_call(const State& state, const Propose& command) {
-  const auto found = state.unfinished.find(call_digest(command.tool, command.digest));
-  if (found == state.unfinished.end()) return nullptr;
-  for (const IntentId intent : found->second | std::views::reverse) {
-    const auto open = state.open.find(intent);
-    if (command.elsewhere || (open != state.open.end() && open->second.proposal.elsewhere)) {
-      continue;  // what programs do by themselves, each numbers once
-    }
-    const std::string& key = state.key_of.at(intent);
-    // Those without a number are found by how often the call was made, and a client's own keys
-    // are actions of their own.
-    if (command.key.empty() && !key.starts_with(kNumbered)) continue;
-    return &state.keys.at(key);
-  }
-  return nullptr;
-}
-
-// A call without a key, or with a number that is new, repeats the last one where that is not
-// finished or its answer never arrived, or where an earlier driver already got this far; otherwise
-// it is a new call. What failed in an earlier epoch is tried anew. `key` is the number; empty: one
-// is derived.
-Result<KeyMatch> match_counted(const State& state, const Propose& command) {
-  const auto match = [&](std::uint64_t occurrence, const KeyRecord* record) {
-    const bool derives = command.key.empty();
-    return KeyMatch{derives ? derived_key(command.tool, command.digest, occurrence) : command.key,
-                    occurrence, record};
-  };
-  const std::uint64_t seen = occurrences_of(state, command);
-  if (seen > 0) {
-    const KeyRecord* last = repetition(state, command, seen);
-    if (last != nullptr && is_same_call(*last, command) &&
-        (!last->closed || !last->delivered || rounds_of(state, *last).unfinished)) {
-      return match(seen, last);
-    }
-  }
-  for (std::uint64_t skipped = 0; skipped <= kFailedRunsMax; ++skipped) {
-    const std::uint64_t occurrence = seen + 1 + skipped;
-    const KeyRecord* earlier = repetition(state, command, occurrence);
-    if (earlier == nullptr) return match(occurrence, unfinished_call(state, command));
-    const Rounds rounds = rounds_of(state, *earlier);
-    const bool did_not_work = earlier->closed && earlier->delivered &&
-                              earlier->final != Final::ok && !rounds.unfinished && !rounds.worked;
-    if (is_same_call(*earlier, command) && !did_not_work) return match(occurrence, earlier);
-  }
-  return fail(ErrorCode::too_large,
-              fmt::format("{} was tried {} times with these arguments and did not work; give the "
-                          "call an idempotency key of its own to try once more",
-                          command.tool, kFailedRunsMax));
-}
-
-// A round's key is that of the call it belongs to and what the round brought: the same answers are
-// the same action, other answers another one.
-std::string round_key(const State& state, const Propose& command) {
-  const Digest& call = *command.round_of;
-  const std::uint64_t seen = std::max<std::uint64_t>(occurrences_of(state, command.tool, call), 1);
-  return fmt::format("{}{}{}",
-                     command.key.empty() ? derived_key(command.tool, call, seen) : command.key,
-                     kRoundMark, command.digest.hex().substr(0, 16));
-}
-
-Result<KeyMatch> match_key(const State& state, const Propose& command) {
-  if (command.key.empty() && !command.round_of) return match_counted(state, command);
-  const std::string key = command.round_of ? round_key(state, command) : command.key;
-  const KeyRecord* earlier = state.record_of(key);
-  if (earlier == nullptr) {
-    // What programs do by themselves, each numbers once.
-    const bool counts = command.key_source == KeySource::call_id && !command.round_of;
-    if (counts && !command.elsewhere) return match_counted(state, command);
-    return KeyMatch{key, 0, nullptr};
-  }
-  if (!is_same_call(*earlier, command)) {
-    return fail(
-        ErrorCode::key_reused,
-        fmt::format(
-            "the idempotency key \"{}\" was used for {} with other arguments (#{}); use a new key "
-            "for a new action",
-            key, earlier->tool, earlier->intent.value));
-  }
-  return KeyMatch{key, 0, earlier};
-}
-
 Proposed repeat_of(const State& state, const Propose& command, const KeyMatch& match) {
   Proposed proposed;
   proposed.intent = match.record->intent;
@@ -178,7 +40,8 @@ Proposed repeat_of(const State& state, const Propose& command, const KeyMatch& m
   if (proposed.joins || match.record->closed || match.occurrence > occurrences_of(state, command)) {
     PlanBuilder plan(state, command.now);
     plan.add(Role::decider, kDecider,
-             Replayed{match.record->intent, match.occurrence, proposed.joins ? match.key : ""});
+             Replayed{match.record->intent, match.occurrence, proposed.joins ? match.key : "",
+                      match.occurrence > 0 && match.record->closed});
     proposed.plan = plan.take();
   }
   return proposed;
@@ -364,10 +227,6 @@ Status check_epoch(const State& state, Epoch epoch) {
 }
 
 }  // namespace
-
-std::string numbered_key(std::string_view number) {
-  return fmt::format("{}{}", kNumbered, number);
-}
 
 Result<Plan> decide(const State& state, const Open& command) {
   if (state.tail.value != 0) {

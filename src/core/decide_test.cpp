@@ -96,7 +96,9 @@ TEST(Key, RerunInALaterEpochSkipsWhatWasDoneAndRetriesWhatFailed) {
   world.apply(decide(world.state, Elect{Principal{"agent"}, "rerun", world.now}).value());
   Propose again = ok;
   again.epoch = world.state.epoch;
-  EXPECT_EQ(world.propose(again).disposition, Disposition::replay);
+  const auto replayed = world.propose(again);
+  EXPECT_EQ(replayed.disposition, Disposition::replay);
+  world.deliver(replayed.intent);
   EXPECT_EQ(world.propose(again).disposition, Disposition::dispatch) << "a second one is new";
   again = bad;
   again.epoch = world.state.epoch;
@@ -152,6 +154,7 @@ TEST(Round, ACallWhoseRoundIsNotDeliveredIsNotANewCall) {
   world.outcome(round.intent, OutcomeKind::ok);
   EXPECT_EQ(world.propose(first).intent, asked.intent);
   world.deliver(round.intent);
+  world.deliver(asked.intent);
   EXPECT_EQ(world.propose(first).disposition, Disposition::dispatch);
 }
 

@@ -357,11 +357,14 @@ struct Replayed {
   IntentId intent;
   std::uint64_t occurrence = 0;  // the repetition that this call was in its epoch; 0: not counted
   std::string key;               // the later call's, where it is another; the intent's from here on
+  // The answer is on its way to the later call: until it has arrived, whoever calls again repeats.
+  bool owed = false;
 
   static auto fields(auto& v, auto& self) {
     v(1, "intent", self.intent);
     v(2, "occurrence", self.occurrence);
     v(3, "key", self.key);
+    v(4, "owed", self.owed);
   }
   bool operator==(const Replayed&) const = default;
 };

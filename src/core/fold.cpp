@@ -29,6 +29,7 @@ public:
     state_.epoch = elected.epoch;
     state_.driver = elected.driver;
     state_.occurrences.clear();
+    state_.wrote = false;
     state_.refused_in_epoch = 0;
     return true;
   }
@@ -54,12 +55,8 @@ public:
     record.digest = proposal.digest;
     record.tool = proposal.tool;
     add_key(state_, proposal.key, std::move(record));
-    if (numbered) {
-      auto repetition = repetition_key(proposal.tool, proposal.digest, proposal.occurrence);
-      if (state_.record_of(repetition) == nullptr) {
-        state_.joined.emplace(std::move(repetition), open.id);
-      }
-    }
+    if (numbered) name_repetition(proposal.tool, proposal.digest, proposal.occurrence, open.id);
+    state_.wrote |= proposal.effect != Effect::read;
     state_.open.emplace(open.id, std::move(open));
     ++state_.counters.intents;
     return true;
@@ -181,13 +178,17 @@ public:
   }
 
   bool operator()(const Replayed& replayed) {
-    const KeyRecord* record = record_of(replayed.intent);
+    KeyRecord* record = record_of(replayed.intent);
     if (record == nullptr || state_.record_of(replayed.key) != nullptr) return false;
     if (replayed.occurrence > 0 &&
         !count_occurrence(record->tool, record->digest, replayed.occurrence)) {
       return false;
     }
     if (!replayed.key.empty()) state_.joined.emplace(replayed.key, replayed.intent);
+    if (replayed.occurrence > 0) {
+      name_repetition(record->tool, record->digest, replayed.occurrence, replayed.intent);
+    }
+    if (replayed.owed && record->closed) owe(state_, *record);
     ++state_.counters.replayed;
     return true;
   }
@@ -264,6 +265,13 @@ private:
     if (occurrence == 0 || occurrence > seen + 1 + kFailedRunsMax) return false;
     state_.occurrences[call] = std::max(seen, occurrence);
     return true;
+  }
+  // A later driver finds it as this repetition.
+  void name_repetition(std::string_view tool, const Digest& arguments, std::uint64_t occurrence,
+                       IntentId intent) {
+    auto key = repetition_key(tool, arguments, occurrence);
+    if (state_.record_of(derived_key(tool, arguments, occurrence)) != nullptr) return;
+    if (state_.record_of(key) == nullptr) state_.joined.emplace(std::move(key), intent);
   }
   KeyRecord& close(const OpenIntent& open, Final final) {
     KeyRecord& record = state_.keys.at(open.proposal.key);

@@ -117,9 +117,8 @@ TEST(NumberedCall, AndOneWithoutANumberAreTwoOnceItIsFinished) {
 // Makes the call and gives its answer.
 IntentId done(TestWorld& world, const Propose& call, OutcomeKind kind = OutcomeKind::ok) {
   const auto proposed = world.propose(call);
-  if (proposed.disposition != Disposition::dispatch) return proposed.intent;
-  world.apply(decide(world.state, outcome(world, proposed.intent, kind)).value());
-  world.apply(mark_delivered(world.state, proposed.intent, world.now));
+  if (proposed.disposition == Disposition::dispatch) world.outcome(proposed.intent, kind);
+  world.deliver(proposed.intent);
   return proposed.intent;
 }
 
@@ -135,6 +134,7 @@ TEST(NumberedCall, OfANewDriverMeetsTheSameRepetitionOfAnEarlierOne) {
   wake(world);
   EXPECT_EQ(world.propose(numbered(world, "a1")).disposition, Disposition::replay);
   EXPECT_EQ(world.propose(numbered(world, "a1")).intent, first) << "sent again, it is the same";
+  world.deliver(first);
   EXPECT_EQ(done(world, numbered(world, "a2")), second);
   const auto third = done(world, numbered(world, "a3"));
   EXPECT_GT(third, second) << "further than anyone got";
@@ -183,6 +183,106 @@ TEST(NumberedCall, AndOneWithoutANumberMeetAcrossDrivers) {
   EXPECT_EQ(done(world, plain()), first);
   EXPECT_EQ(done(world, numbered(world, "a2")), second);
   EXPECT_TRUE(world.folds_to_itself());
+}
+
+TEST(NumberedCall, WhoseServerAskedHasTheRoundsOfTheOneThatAsked) {
+  const auto answered = [](const TestWorld& world, const std::string& number) {
+    Propose round = world.call("t__call", R"({"com.gavel/input":{"requestState":"1"}})");
+    round.round_of = world.call("t__call", "{}").digest;
+    if (number.empty()) return round;
+    round.key = "call:" + number;
+    round.key_source = KeySource::call_id;
+    return round;
+  };
+  TestWorld world;
+  const auto asked = done(world, numbered(world, "1"), OutcomeKind::failed);
+  const auto round = done(world, answered(world, "1"));
+  EXPECT_NE(round, asked);
+  wake(world);
+  EXPECT_EQ(done(world, numbered(world, "a1")), asked) << "it is asked the same";
+  EXPECT_EQ(done(world, answered(world, "a1")), round) << "what it answers alike is not done again";
+  wake(world);
+  EXPECT_EQ(done(world, world.call("t__call", "{}")), asked);
+  EXPECT_GT(done(world, numbered(world, "b2")), round) << "another, before the first is answered";
+  EXPECT_EQ(done(world, answered(world, "")), round);
+  EXPECT_TRUE(world.folds_to_itself());
+}
+
+TEST(NumberedCall, ThatKeepsItsNumbersIsCountedByThem) {
+  TestWorld world;
+  const auto first = done(world, numbered(world, "f:0"));
+  const auto second = done(world, numbered(world, "f:1"));
+  wake(world);
+  EXPECT_EQ(done(world, numbered(world, "f:1")), second);
+  EXPECT_EQ(done(world, numbered(world, "f:0")), first);
+  const auto third = done(world, numbered(world, "f:2"));
+  EXPECT_GT(third, second) << "a third was wanted";
+  EXPECT_EQ(done(world, numbered(world, "f:2")), third);
+  EXPECT_TRUE(world.folds_to_itself());
+}
+
+TEST(NumberedCall, WhoseReplayedAnswerNeverArrivedIsRepeated) {
+  for (const bool is_numbered : {true, false}) {
+    TestWorld world;
+    const auto call = [&](const std::string& number) {
+      return is_numbered ? numbered(world, number)
+                         : world.call("t__call", "{}", Verdict::allow, Effect::write);
+    };
+    const auto first = done(world, call("1"));
+    wake(world);
+    for (const char* number : {"a1", "a2"}) {
+      const auto again = world.propose(call(number));
+      EXPECT_EQ(again.disposition, Disposition::replay);
+      EXPECT_EQ(again.intent, first);
+    }
+    world.deliver(first);
+    EXPECT_GT(done(world, call("a3")), first);
+    EXPECT_TRUE(world.folds_to_itself());
+    EXPECT_EQ(decode_snapshot(encode_snapshot(world.state)).value(), world.state);
+  }
+}
+
+TEST(NumberedCall, ThatJoinedAClientsKeyIsFoundByALaterDriver) {
+  TestWorld world;
+  auto keyed = numbered(world, "x");
+  keyed.key = "mine";
+  keyed.key_source = KeySource::client;
+  const auto first = world.propose(keyed).intent;
+  EXPECT_EQ(world.propose(numbered(world, "1")).intent, first) << "it is at work";
+  world.outcome(first, OutcomeKind::ok);
+  world.deliver(first);
+  wake(world);
+  EXPECT_EQ(done(world, numbered(world, "a1")), first);
+  EXPECT_TRUE(world.folds_to_itself());
+}
+
+TEST(NumberedCall, ReadsAnewWhatMayHaveChanged) {
+  TestWorld world;
+  const auto read = [&](const std::string& number) {
+    return done(world, numbered(world, number, Effect::read));
+  };
+  const auto first = read("1");
+  const auto wrote = done(world, world.call("t__write", "{}"));
+  const auto second = read("2");
+  wake(world);
+  EXPECT_EQ(read("a1"), first) << "nothing is new yet";
+  EXPECT_EQ(done(world, world.call("t__write", "{}")), wrote);
+  EXPECT_EQ(read("a2"), second);
+  wake(world);
+  EXPECT_EQ(read("b1"), first);
+  const auto anew = done(world, world.call("t__write", R"({"another":1})"));
+  EXPECT_GT(read("b2"), anew);
+  EXPECT_GT(done(world, world.call("t__call", "{}", Verdict::allow, Effect::read)), anew);
+  EXPECT_TRUE(world.folds_to_itself());
+  EXPECT_EQ(decode_snapshot(encode_snapshot(world.state)).value(), world.state);
+}
+
+TEST(NumberedCall, WithARoundMarkInItsNumberIsNoRound) {
+  TestWorld world;
+  auto call = numbered(world, "x+y");
+  call.key = numbered_key("x+y");
+  done(world, call);
+  EXPECT_TRUE(world.state.rounds.empty());
 }
 
 TEST(NumberedCall, OfALogThatDidNotCountThemIsNew) {

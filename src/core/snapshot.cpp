@@ -11,7 +11,7 @@
 namespace gavel {
 namespace {
 
-constexpr std::uint8_t kSnapshotVersion = 1;
+constexpr std::uint8_t kSnapshotVersion = 2;
 
 // Each element of a map, as its own struct. What is read owns its parts; what is written borrows
 // them from the state (Open = const OpenIntent&), so that a large state is not copied first.
@@ -126,6 +126,7 @@ void plain_fields(auto& v, auto& state) {
   v(8, "last_at", state.last_at);
   v(9, "fencing_token", state.fencing_token);
   v(10, "refused_in_epoch", state.refused_in_epoch);
+  v(26, "wrote", state.wrote);
   v(11, "intents", state.counters.intents);
   v(12, "committed", state.counters.committed);
   v(13, "aborted", state.counters.aborted);

@@ -57,6 +57,10 @@ Duration saturating_sum(Duration a, Duration b) {
   return a > kMost - std::min(b, kMost) ? kMost : a + b;
 }
 
+std::string derived_key(std::string_view tool, const Digest& arguments, std::uint64_t occurrence) {
+  return fmt::format("auto:{}:{}:{}", tool, arguments.hex().substr(0, 16), occurrence);
+}
+
 std::string repetition_key(std::string_view tool, const Digest& arguments,
                            std::uint64_t occurrence) {
   return fmt::format("nth:{}:{}:{}", tool, arguments.hex().substr(0, 16), occurrence);
@@ -84,6 +88,11 @@ void finish(State& state, KeyRecord& record) {
   if (found == state.unfinished.end()) return;
   found->second.erase(record.intent);
   if (found->second.empty()) state.unfinished.erase(found);
+}
+
+void owe(State& state, KeyRecord& record) {
+  record.delivered = false;
+  state.unfinished[call_digest(record.tool, record.digest)].insert(record.intent);
 }
 
 bool is_confirmed(const OpenIntent& intent) {

@@ -166,6 +166,8 @@ struct State {
   // How often each call (digest of tool and canonical arguments) was made in this epoch, with a
   // derived key or a number.
   std::unordered_map<Digest, std::uint64_t> occurrences;
+  // Whether this epoch proposed a write: what an earlier one read is out of date then.
+  bool wrote = false;
   // Intents by call (digest of tool and canonical arguments) that are open, or whose answer never
   // arrived: those of `keys` that are not closed and delivered.
   std::unordered_map<Digest, std::set<IntentId>> unfinished;
@@ -237,8 +239,9 @@ bool is_confirmed(const OpenIntent& intent);
 // The key of State::occurrences.
 Digest call_digest(std::string_view tool, const Digest& arguments);
 
-// Under this key of State::joined stands the call that was made as this repetition, where its own
-// key is the number that its program gave it.
+// The key of a call without a key, as the n-th such call; and where State::joined says which call
+// that was, if it has another key.
+std::string derived_key(std::string_view tool, const Digest& arguments, std::uint64_t occurrence);
 std::string repetition_key(std::string_view tool, const Digest& arguments,
                            std::uint64_t occurrence);
 
@@ -249,6 +252,8 @@ bool must_settle_first(const State& state, Effect effect);
 void add_key(State& state, std::string key, KeyRecord record);
 // The answer of a closed intent arrived, or nobody is owed it.
 void finish(State& state, KeyRecord& record);
+// It is on its way once more.
+void owe(State& state, KeyRecord& record);
 
 // When this state next needs attention: the earliest expiry, delay or deadline; nothing where none
 // waits.

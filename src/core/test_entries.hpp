@@ -69,7 +69,7 @@ inline std::vector<Body> sample_bodies() {
       Attempt{IntentId{3}, 2, Timestamp{9}, 4},
       outcome,
       Delivered{IntentId{3}},
-      Replayed{IntentId{3}, 2, "call:8"},
+      Replayed{IntentId{3}, 2, "call:8", true},
       Probed{IntentId{3}, ProbeVerdict::absent, "not there", elsewhere},
       TaskStarted{IntentId{3}, 2, "task-9", "2025-11-25", Duration{500}},
       Refused{Principal{"zombie"}, Epoch{1}, "propose", "stale_epoch", "older"},

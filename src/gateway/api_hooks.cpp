@@ -11,9 +11,6 @@
 namespace gavel {
 namespace {
 
-constexpr std::uint64_t kWaitSecondsDefault = 50;
-constexpr std::uint64_t kWaitSecondsMax = 240;
-
 // The program fills the headers from its environment; of a variable that is not set they are empty.
 std::string header_or_empty(const HttpRequest& http, std::string_view name) {
   return std::string(http.header(name).value_or(""));
@@ -68,7 +65,7 @@ asio::awaitable<Api::Answer> Api::hook(Request& request) {
                    fmt::format("\"{}\" has no hooks over HTTP; gavel setup knows what it has",
                                for_display(request.parameters[0], 60)));
   }
-  const auto wait = query_number(http.query, "wait", kWaitSecondsDefault, 0, kWaitSecondsMax);
+  const auto wait = query_number(http.query, "wait", kHookWaitSeconds, 0, kHookWaitSecondsMax);
   if (!wait) co_return std::unexpected(wait.error());
   auto event = read_event(http, *program);
   if (!event) co_return std::unexpected(event.error());

@@ -20,6 +20,10 @@ std::optional<AgentProgram> agent_program_from(std::string_view name);
 // prompt: the person said something, and no tool is used.
 enum class HookMoment { before, after, prompt };
 
+// How long a hook waits for a held call: by itself, and at most. Programs are told to wait longer.
+inline constexpr std::uint64_t kHookWaitSeconds = 50;
+inline constexpr std::uint64_t kHookWaitSecondsMax = 240;
+
 struct HookSettings {
   // Where the agent works, from where it has no say in it; empty: the event's workspace roots, or
   // nothing counts as inside.

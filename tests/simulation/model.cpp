@@ -240,7 +240,13 @@ struct Model::Reader {
     intent->delivered = true;
   }
   void operator()(const Replayed& replayed) const {
-    if (find(replayed.intent) != nullptr) ++session.counters.replayed;
+    ModelIntent* intent = find(replayed.intent);
+    if (intent == nullptr) return;
+    ++session.counters.replayed;
+    if (replayed.owed && !intent->closed()) {
+      wrong("I5 durable first", "an answer is owed that is not known");
+    }
+    if (replayed.owed) intent->delivered = false;
     if (!replayed.key.empty() &&
         !session.keys.emplace(replayed.key, replayed.intent.value).second) {
       wrong("I4 one effect", "its key is taken");

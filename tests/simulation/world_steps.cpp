@@ -145,11 +145,12 @@ void World::take_agent_step(const Step& step, Rng rng) {
       // It comes back, and does all of it once more. Where nothing of its session is recorded yet,
       // its own wake makes the first epoch: what it sent before is not told from what it sends now.
       const bool is_new = !auditor_.model().sessions().contains(agent.session.value);
+      const bool counts_anew = rng.one_in(2);  // from one, as some programs number their calls
       agent.todo.clear();
       for (auto& done : std::exchange(agent.history, {})) {
         done.tries = 0;
         if (is_new) auditor_.wanted(done.asked);
-        renumber(done.asked, agent.life);
+        if (!counts_anew) renumber(done.asked, agent.life);
         if (!done.asked.elsewhere) agent.todo.push_back(std::move(done));
       }
       agent.busy = true;
