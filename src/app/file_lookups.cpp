@@ -62,6 +62,7 @@ Status FileLookups::start(std::uint64_t number, json::object arguments) {
     });
   };
   try {
+    // allow(detached): nobody can end a thread that a file system holds
     std::thread(work, std::move(arguments)).detach();
   } catch (const std::system_error&) {
     const std::lock_guard lock(shared_->mutex);

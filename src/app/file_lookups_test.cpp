@@ -5,7 +5,6 @@
 #include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <thread>
 
 namespace gavel {
 namespace {
@@ -14,11 +13,9 @@ namespace asio = boost::asio;
 
 // A file system that does not answer while it is gone.
 std::atomic<bool> gone{false};
-std::atomic<int> asked{0};
 
 Status resolve(json::object& arguments) {
-  ++asked;
-  while (gone) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  gone.wait(true);
   if (arguments.contains("bad")) return fail(ErrorCode::unavailable, "it leads nowhere");
   arguments["seen"] = true;
   return {};
@@ -26,7 +23,12 @@ Status resolve(json::object& arguments) {
 
 class FileLookupsTest : public testing::Test {
 protected:
-  ~FileLookupsTest() override { gone = false; }
+  ~FileLookupsTest() override { come_back(); }
+
+  static void come_back() {
+    gone = false;
+    gone.notify_all();
+  }
 
   Result<json::object> look_up(FileLookups& lookups, json::object arguments) {
     Result<json::object> result = fail(ErrorCode::internal, "no answer");
@@ -53,14 +55,13 @@ TEST_F(FileLookupsTest, GiveWhatWasFoundOrWhyNot) {
 
 TEST_F(FileLookupsTest, AFileSystemThatIsGoneStopsNobodyElse) {
   gone = true;
-  asked = 0;
   {
     FileLookups lookups(io_.get_executor(), resolve, std::chrono::milliseconds(2));
     for (int i = 0; i < FileLookups::kThreadsMax; ++i) {
       EXPECT_EQ(look_up(lookups, {}).error().code, ErrorCode::timeout);
     }
     EXPECT_EQ(look_up(lookups, {}).error().code, ErrorCode::busy) << "and no more threads";
-    gone = false;
+    come_back();
     while (!look_up(lookups, {})) {
     }
     gone = true;
