@@ -262,16 +262,22 @@ private:
     const Digest call = call_digest(tool, arguments);
     const auto counted = state_.occurrences.find(call);
     const std::uint64_t seen = counted == state_.occurrences.end() ? 0 : counted->second;
-    if (occurrence == 0 || occurrence > seen + 1 + kFailedRunsMax) return false;
+    if (occurrence == 0) return false;
+    if (occurrence > seen + 1 + kFailedRunsMax && !is_made(tool, arguments, occurrence - 1)) {
+      return false;
+    }
     state_.occurrences[call] = std::max(seen, occurrence);
     return true;
+  }
+  bool is_made(std::string_view tool, const Digest& arguments, std::uint64_t occurrence) const {
+    return state_.record_of(derived_key(tool, arguments, occurrence)) != nullptr ||
+           state_.record_of(repetition_key(tool, arguments, occurrence)) != nullptr;
   }
   // A later driver finds it as this repetition.
   void name_repetition(std::string_view tool, const Digest& arguments, std::uint64_t occurrence,
                        IntentId intent) {
-    auto key = repetition_key(tool, arguments, occurrence);
-    if (state_.record_of(derived_key(tool, arguments, occurrence)) != nullptr) return;
-    if (state_.record_of(key) == nullptr) state_.joined.emplace(std::move(key), intent);
+    if (is_made(tool, arguments, occurrence)) return;
+    state_.joined.emplace(repetition_key(tool, arguments, occurrence), intent);
   }
   KeyRecord& close(const OpenIntent& open, Final final) {
     KeyRecord& record = state_.keys.at(open.proposal.key);

@@ -70,6 +70,21 @@ const KeyRecord* unfinished_call(const State& state, const Propose& command) {
   return nullptr;
 }
 
+// The first repetition from `from` on that nobody made. They follow each other, and may be many.
+std::uint64_t first_free(const State& state, const Propose& command, std::uint64_t from) {
+  std::uint64_t taken = from - 1;
+  std::uint64_t step = 1;
+  while (repetition(state, command, taken + step) != nullptr) {
+    taken += step;
+    step *= 2;
+  }
+  while (step > 1) {
+    step /= 2;
+    if (repetition(state, command, taken + step) != nullptr) taken += step;
+  }
+  return taken + 1;
+}
+
 // A call without a key, or with a number that is new, repeats the last one where that is not
 // finished or its answer never arrived, or where an earlier driver already got this far; otherwise
 // it is a new call. What failed in an earlier epoch is tried anew, and what a driver reads after it
@@ -88,19 +103,17 @@ Result<KeyMatch> match_counted(const State& state, const Propose& command) {
       return match(seen, last);
     }
   }
-  const bool is_out_of_date = state.wrote && command.assessment.effect == Effect::read;
+  if (state.wrote && command.assessment.effect == Effect::read) {
+    return match(first_free(state, command, seen + 1), nullptr);
+  }
   for (std::uint64_t skipped = 0; skipped <= kFailedRunsMax; ++skipped) {
     const std::uint64_t occurrence = seen + 1 + skipped;
     const KeyRecord* earlier = repetition(state, command, occurrence);
-    if (earlier == nullptr) {
-      return match(occurrence, is_out_of_date ? nullptr : unfinished_call(state, command));
-    }
+    if (earlier == nullptr) return match(occurrence, unfinished_call(state, command));
     const Rounds rounds = rounds_of(state, *earlier);
     const bool did_not_work = earlier->closed && earlier->delivered &&
                               earlier->final != Final::ok && !rounds.unfinished && !rounds.worked;
-    if (is_same_call(*earlier, command) && !did_not_work && !is_out_of_date) {
-      return match(occurrence, earlier);
-    }
+    if (is_same_call(*earlier, command) && !did_not_work) return match(occurrence, earlier);
   }
   return fail(ErrorCode::too_large,
               fmt::format("{} was tried {} times with these arguments and did not work; give the "

@@ -277,6 +277,24 @@ TEST(NumberedCall, ReadsAnewWhatMayHaveChanged) {
   EXPECT_EQ(decode_snapshot(encode_snapshot(world.state)).value(), world.state);
 }
 
+TEST(NumberedCall, ReadsAnewHoweverOftenItWasReadBefore) {
+  TestWorld world;
+  const std::uint64_t often = kFailedRunsMax + 1'000;
+  for (std::uint64_t n = 1; n <= often; ++n) {
+    done(world, numbered(world, std::to_string(n), Effect::read));
+  }
+  wake(world);
+  done(world, world.call("t__write", "{}"));
+  for (const std::uint64_t further : {1U, 2U}) {
+    const auto read = world.propose(numbered(world, "a" + std::to_string(further), Effect::read));
+    EXPECT_EQ(read.disposition, Disposition::dispatch);
+    EXPECT_EQ(world.state.open.at(read.intent).proposal.occurrence, often + further);
+    world.outcome(read.intent, OutcomeKind::ok);
+    world.deliver(read.intent);
+  }
+  EXPECT_EQ(world.state.counters.skipped, 0u);
+}
+
 TEST(NumberedCall, WithARoundMarkInItsNumberIsNoRound) {
   TestWorld world;
   auto call = numbered(world, "x+y");
