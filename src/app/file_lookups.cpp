@@ -1,5 +1,7 @@
 #include "app/file_lookups.hpp"
 
+#include <fmt/format.h>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -13,10 +15,24 @@ namespace gavel {
 
 namespace asio = boost::asio;
 
+namespace {
+
+Result<json::object> resolved(FileLookups::Resolve resolve, json::object paths) {
+  try {
+    const auto done = resolve(paths);
+    if (!done) return std::unexpected(done.error());
+    return paths;
+  } catch (const std::exception& failure) {
+    return fail(ErrorCode::internal, fmt::format("paths cannot be looked up: {}", failure.what()));
+  }
+}
+
+}  // namespace
+
 // What outlives the object, for threads that come back late.
 struct FileLookups::Shared {
   std::mutex mutex;
-  bool open = true;
+  bool open = true;  // written by the loop alone
   int threads = 0;
 };
 
@@ -48,13 +64,12 @@ Status FileLookups::start(std::uint64_t number, json::object arguments) {
     ++shared_->threads;
   }
   const auto work = [this, number, resolve = resolve_, shared = shared_](json::object paths) {
-    const auto resolved = resolve(paths);
+    auto result = resolved(resolve, std::move(paths));
     const std::lock_guard lock(shared->mutex);
     --shared->threads;
     if (!shared->open) return;
-    Result<json::object> result = std::move(paths);
-    if (!resolved) result = std::unexpected(resolved.error());
-    asio::post(executor_, [this, number, result = std::move(result)]() mutable {
+    asio::post(executor_, [this, number, shared, result = std::move(result)]() mutable {
+      if (!shared->open) return;
       const auto found = waiting_.find(number);
       if (found == waiting_.end()) return;
       found->second->result = std::move(result);

@@ -41,7 +41,7 @@ Proposed repeat_of(const State& state, const Propose& command, const KeyMatch& m
     PlanBuilder plan(state, command.now);
     plan.add(Role::decider, kDecider,
              Replayed{match.record->intent, match.occurrence, proposed.joins ? match.key : "",
-                      match.occurrence > 0 && match.record->closed});
+                      (match.occurrence > 0 || command.round_of) && match.record->closed});
     proposed.plan = plan.take();
   }
   return proposed;

@@ -29,7 +29,7 @@ public:
     state_.epoch = elected.epoch;
     state_.driver = elected.driver;
     state_.occurrences.clear();
-    state_.wrote = false;
+    state_.wrote_at = {};
     state_.refused_in_epoch = 0;
     return true;
   }
@@ -54,9 +54,9 @@ public:
     record.intent = open.id;
     record.digest = proposal.digest;
     record.tool = proposal.tool;
+    record.reads = proposal.effect == Effect::read;
     add_key(state_, proposal.key, std::move(record));
     if (numbered) name_repetition(proposal.tool, proposal.digest, proposal.occurrence, open.id);
-    state_.wrote |= proposal.effect != Effect::read;
     state_.open.emplace(open.id, std::move(open));
     ++state_.counters.intents;
     return true;
@@ -121,6 +121,7 @@ public:
     open->deadline = attempt.deadline;
     open->task = {};
     state_.fencing_token = attempt.fencing_token;
+    note_write(open->proposal);
     return true;
   }
 
@@ -153,6 +154,7 @@ public:
       ++state_.counters.unknown;
       return true;
     }
+    note_write(open->proposal);
     const bool ok = outcome.kind == OutcomeKind::ok;
     const bool is_abandoned_read =
         outcome.kind == OutcomeKind::failed && open->proposal.effect == Effect::read &&
@@ -189,6 +191,9 @@ public:
       name_repetition(record->tool, record->digest, replayed.occurrence, replayed.intent);
     }
     if (replayed.owed && record->closed) owe(state_, *record);
+    if (record->closed && !record->reads) {
+      state_.wrote_at = std::max(state_.wrote_at, record->answer);
+    }
     ++state_.counters.replayed;
     return true;
   }
@@ -262,12 +267,15 @@ private:
     const Digest call = call_digest(tool, arguments);
     const auto counted = state_.occurrences.find(call);
     const std::uint64_t seen = counted == state_.occurrences.end() ? 0 : counted->second;
-    if (occurrence == 0) return false;
+    if (occurrence == 0 || occurrence > kRepetitionsMax) return false;
     if (occurrence > seen + 1 + kFailedRunsMax && !is_made(tool, arguments, occurrence - 1)) {
       return false;
     }
     state_.occurrences[call] = std::max(seen, occurrence);
     return true;
+  }
+  void note_write(const IntentProposed& proposal) {
+    if (proposal.effect != Effect::read) state_.wrote_at = entry_.position;
   }
   bool is_made(std::string_view tool, const Digest& arguments, std::uint64_t occurrence) const {
     return state_.record_of(derived_key(tool, arguments, occurrence)) != nullptr ||

@@ -70,25 +70,29 @@ const KeyRecord* unfinished_call(const State& state, const Propose& command) {
   return nullptr;
 }
 
-// The first repetition from `from` on that nobody made. They follow each other, and may be many.
-std::uint64_t first_free(const State& state, const Propose& command, std::uint64_t from) {
-  std::uint64_t taken = from - 1;
+// Whether the call is a read, and what this record read may have been changed since.
+bool is_out_of_date(const State& state, const Propose& command, const KeyRecord& record) {
+  return command.assessment.effect == Effect::read && record.intent < state.wrote_at;
+}
+
+// The first repetition from `from` on that was not made, or not before the latest write. They
+// follow each other, and may be many.
+std::uint64_t first_up_to_date(const State& state, const Propose& command, std::uint64_t from) {
+  const auto is_old = [&](std::uint64_t n) {
+    const KeyRecord* record = n > kRepetitionsMax ? nullptr : repetition(state, command, n);
+    return record != nullptr && is_out_of_date(state, command, *record);
+  };
+  std::uint64_t old = from - 1;
   std::uint64_t step = 1;
-  while (repetition(state, command, taken + step) != nullptr) {
-    taken += step;
-    step *= 2;
-  }
-  while (step > 1) {
-    step /= 2;
-    if (repetition(state, command, taken + step) != nullptr) taken += step;
-  }
-  return taken + 1;
+  for (; is_old(old + step); step *= 2) old += step;
+  for (; step > 1; old += is_old(old + step) ? step : 0) step /= 2;
+  return old + 1;
 }
 
 // A call without a key, or with a number that is new, repeats the last one where that is not
 // finished or its answer never arrived, or where an earlier driver already got this far; otherwise
-// it is a new call. What failed in an earlier epoch is tried anew, and what a driver reads after it
-// wrote something new is read anew.
+// it is a new call. What failed in an earlier epoch is tried anew, and what was read before the
+// latest write is read anew.
 Result<KeyMatch> match_counted(const State& state, const Propose& command) {
   const auto match = [&](std::uint64_t occurrence, const KeyRecord* record) {
     const bool derives = command.key.empty();
@@ -98,22 +102,28 @@ Result<KeyMatch> match_counted(const State& state, const Propose& command) {
   const std::uint64_t seen = occurrences_of(state, command);
   if (seen > 0) {
     const KeyRecord* last = repetition(state, command, seen);
-    if (last != nullptr && is_same_call(*last, command) &&
+    if (last != nullptr && is_same_call(*last, command) && !is_out_of_date(state, command, *last) &&
         (!last->closed || !last->delivered || rounds_of(state, *last).unfinished)) {
       return match(seen, last);
     }
   }
-  if (state.wrote && command.assessment.effect == Effect::read) {
-    return match(first_free(state, command, seen + 1), nullptr);
-  }
-  for (std::uint64_t skipped = 0; skipped <= kFailedRunsMax; ++skipped) {
-    const std::uint64_t occurrence = seen + 1 + skipped;
-    const KeyRecord* earlier = repetition(state, command, occurrence);
-    if (earlier == nullptr) return match(occurrence, unfinished_call(state, command));
+  const std::uint64_t first = first_up_to_date(state, command, seen + 1);
+  for (auto n = first; n <= std::min(first + kFailedRunsMax, kRepetitionsMax); ++n) {
+    const KeyRecord* earlier = repetition(state, command, n);
+    if (earlier == nullptr) {
+      const KeyRecord* unfinished = unfinished_call(state, command);
+      if (unfinished != nullptr && is_out_of_date(state, command, *unfinished)) {
+        unfinished = nullptr;
+      }
+      return match(n, unfinished);
+    }
     const Rounds rounds = rounds_of(state, *earlier);
     const bool did_not_work = earlier->closed && earlier->delivered &&
                               earlier->final != Final::ok && !rounds.unfinished && !rounds.worked;
-    if (is_same_call(*earlier, command) && !did_not_work) return match(occurrence, earlier);
+    if (is_same_call(*earlier, command) && !did_not_work &&
+        !is_out_of_date(state, command, *earlier)) {
+      return match(n, earlier);
+    }
   }
   return fail(ErrorCode::too_large,
               fmt::format("{} was tried {} times with these arguments and did not work; give the "
@@ -125,23 +135,31 @@ Result<KeyMatch> match_counted(const State& state, const Propose& command) {
 // made in this epoch before.
 std::uint64_t repetition_of(const State& state, const Propose& command, const KeyRecord& call) {
   const std::uint64_t seen = occurrences_of(state, command);
-  for (std::uint64_t n = seen + 1; n <= seen + 1 + kFailedRunsMax; ++n) {
+  for (std::uint64_t n = 1; n <= std::min(seen + 1 + kFailedRunsMax, kRepetitionsMax); ++n) {
     const KeyRecord* found = repetition(state, command, n);
     if (found == nullptr) break;
-    if (found->intent == call.intent) return n;
+    if (found->intent == call.intent) return n > seen ? n : 0;
   }
   return 0;
 }
 
-// The call that a round without a key belongs to: the last one that asked, and so did not end well.
+std::string round_name(std::string_view call, const Propose& round) {
+  return fmt::format("{}{}{}", call, kRoundMark, round.digest.hex().substr(0, 16));
+}
+
+// The call that a round without a key belongs to: the last one that had this very round, else the
+// last one that asked, and so did not end well.
 const KeyRecord* asking_call(const State& state, const Propose& command) {
   const Digest& digest = *command.round_of;
+  const KeyRecord* asking = nullptr;
   for (auto n = occurrences_of(state, command.tool, digest); n > 0; --n) {
     const KeyRecord* call = repetition(state, command.tool, digest, n);
     const bool ended_well = call == nullptr || !call->closed || call->final == Final::ok;
-    if (!ended_well && call->tool == command.tool && call->digest == digest) return call;
+    if (ended_well || call->tool != command.tool || call->digest != digest) continue;
+    if (state.keys.contains(round_name(state.key_of.at(call->intent), command))) return call;
+    if (asking == nullptr) asking = call;
   }
-  return nullptr;
+  return asking;
 }
 
 // A round's key is that of the call it belongs to and what the round brought: the same answers are
@@ -157,7 +175,7 @@ std::string round_key(const State& state, const Propose& command) {
     const auto seen = occurrences_of(state, command.tool, *command.round_of);
     key = derived_key(command.tool, *command.round_of, std::max<std::uint64_t>(seen, 1));
   }
-  return fmt::format("{}{}{}", key, kRoundMark, command.digest.hex().substr(0, 16));
+  return round_name(key, command);
 }
 
 }  // namespace

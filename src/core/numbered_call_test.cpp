@@ -295,6 +295,72 @@ TEST(NumberedCall, ReadsAnewHoweverOftenItWasReadBefore) {
   EXPECT_EQ(world.state.counters.skipped, 0u);
 }
 
+TEST(NumberedCall, OfARerunReadsWhatTheRunBeforeItRead) {
+  TestWorld world;
+  const auto read = [&](const std::string& number) {
+    return done(world, numbered(world, number, Effect::read));
+  };
+  const auto write = [&] { return done(world, world.call("t__write", "{}")); };
+  read("1");
+  wake(world);
+  const auto wrote = write();
+  const auto after = read("a1");
+  EXPECT_GT(after, wrote) << "what the first driver read is out of date";
+  for (const std::string driver : {"b", "c"}) {
+    wake(world);
+    EXPECT_EQ(write(), wrote);
+    EXPECT_EQ(read(driver + "1"), after) << "and what the second one read is not";
+    EXPECT_TRUE(world.folds_to_itself());
+  }
+}
+
+TEST(NumberedCall, ReadsAnewWhatItReadBeforeAWriteEvenIfItsAnswerNeverArrived) {
+  TestWorld world;
+  const auto before = world.propose(numbered(world, "1", Effect::read)).intent;
+  world.outcome(before, OutcomeKind::ok);
+  EXPECT_EQ(world.propose(numbered(world, "2", Effect::read)).intent, before);
+  done(world, world.call("t__write", "{}"));
+  EXPECT_GT(done(world, numbered(world, "3", Effect::read)), before);
+}
+
+TEST(NumberedCall, WhoseReplayedRoundWasLostIsAskedAndAnsweredTheSame) {
+  TestWorld world;
+  const auto round_of = [&](const std::string& number) {
+    Propose round = world.call("t__call", R"({"com.gavel/input":{"requestState":"1"}})");
+    round.round_of = world.call("t__call", "{}").digest;
+    round.key = "call:" + number;
+    round.key_source = KeySource::call_id;
+    return round;
+  };
+  const auto asked = done(world, numbered(world, "1"), OutcomeKind::failed);
+  const auto round = done(world, round_of("1"));
+  wake(world);
+  EXPECT_EQ(done(world, numbered(world, "b1")), asked);
+  EXPECT_EQ(world.propose(round_of("b1")).intent, round) << "its answer never arrives";
+  EXPECT_EQ(done(world, numbered(world, "b2")), asked);
+  EXPECT_EQ(done(world, round_of("b2")), round);
+  EXPECT_GT(done(world, numbered(world, "b3")), round) << "another";
+  EXPECT_TRUE(world.folds_to_itself());
+}
+
+TEST(NumberedCall, IsMatchedInBoundedTimeWhateverKeysClientsGive) {
+  TestWorld world;
+  const auto call = world.call("t__call", "{}", Verdict::allow, Effect::read);
+  for (int power = 1; power <= 64; ++power) {
+    auto squatter = call;
+    const auto n = power == 64 ? UINT64_MAX : (std::uint64_t{1} << power) - 1;
+    squatter.key = derived_key("t__call", call.digest, n);
+    squatter.key_source = KeySource::client;
+    done(world, squatter);
+  }
+  done(world, world.call("t__write", "{}"));
+  const auto read = decide(world.state, world.view(), call);
+  EXPECT_TRUE(read || read.error().code == ErrorCode::too_large);
+  if (read) world.apply(read->plan);
+  Replayed leap{IntentId{3}, UINT64_MAX, ""};
+  EXPECT_EQ(world.force(Role::decider, "gavel", leap), Folded::skipped);
+}
+
 TEST(NumberedCall, WithARoundMarkInItsNumberIsNoRound) {
   TestWorld world;
   auto call = numbered(world, "x+y");

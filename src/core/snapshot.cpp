@@ -53,6 +53,7 @@ struct KeyElement {
     v(6, "final", self.record.final);
     v(7, "answer", self.record.answer);
     v(8, "delivered", self.record.delivered);
+    v(9, "reads", self.record.reads);
   }
 };
 
@@ -126,7 +127,7 @@ void plain_fields(auto& v, auto& state) {
   v(8, "last_at", state.last_at);
   v(9, "fencing_token", state.fencing_token);
   v(10, "refused_in_epoch", state.refused_in_epoch);
-  v(26, "wrote", state.wrote);
+  v(26, "wrote_at", state.wrote_at);
   v(11, "intents", state.counters.intents);
   v(12, "committed", state.counters.committed);
   v(13, "aborted", state.counters.aborted);
@@ -227,6 +228,9 @@ bool is_sound(const State& state) {
       return false;
     }
     if (open.phase == Phase::held && !open.hold) return false;
+  }
+  for (const auto& [call, count] : state.occurrences) {
+    if (count > kRepetitionsMax) return false;
   }
   for (const auto& [key, intent] : state.joined) {
     if (key.empty() || state.keys.contains(key) || !state.key_of.contains(intent)) return false;

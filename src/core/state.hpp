@@ -96,6 +96,7 @@ struct KeyRecord {
   Final final = Final::failed;
   Position answer;  // the outcome, or the aborting decision
   bool delivered = false;
+  bool reads = false;  // its effect is to read
   bool operator==(const KeyRecord&) const = default;
 };
 
@@ -143,6 +144,9 @@ inline constexpr char kRoundMark = '+';
 // How many earlier runs of a call that did not work a derived key looks past.
 inline constexpr std::uint64_t kFailedRunsMax = 10'000;
 
+// The most repetitions of one call that are counted.
+inline constexpr std::uint64_t kRepetitionsMax = std::uint64_t{1} << 32;
+
 struct State {
   // The call that was made under this key, or joined under it; null where there is none.
   const KeyRecord* record_of(const std::string& key) const;
@@ -166,8 +170,9 @@ struct State {
   // How often each call (digest of tool and canonical arguments) was made in this epoch, with a
   // derived key or a number.
   std::unordered_map<Digest, std::uint64_t> occurrences;
-  // Whether this epoch proposed a write: what an earlier one read is out of date then.
-  bool wrote = false;
+  // When this epoch last saw a write begin or end, or was answered with one: what was read before
+  // is out of date. 0: never.
+  Position wrote_at;
   // Intents by call (digest of tool and canonical arguments) that are open, or whose answer never
   // arrived: those of `keys` that are not closed and delivered.
   std::unordered_map<Digest, std::set<IntentId>> unfinished;

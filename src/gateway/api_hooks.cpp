@@ -81,7 +81,7 @@ asio::awaitable<Status> Api::answer_hook(Request& request, HookEvent event,
   if (!driver) co_return std::unexpected(driver.error());
   const auto& [session, epoch] = *driver;
   const auto& client = request.parameters[0];
-  if (options_.follow_links) {
+  if (options_.follow_links && event.moment != HookMoment::prompt) {
     auto followed = co_await options_.follow_links(std::move(event.arguments));
     if (!followed) co_return std::unexpected(followed.error());
     event.arguments = std::move(*followed);
